@@ -1,0 +1,2 @@
+//! Builds and checks the workspace.
+fn main() {}
