@@ -1,0 +1,32 @@
+//! Lease. Spec: <https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/>.
+
+use super::{
+    ALL_VERBS, Column, Hooks, Kind, NameRule, OWNER_INDEXES, Storage,
+    columns::{AGE, NAME},
+    read::text,
+};
+
+/// Lease of coordination.k8s.io/v1.
+pub static LEASE: Kind = Kind {
+    group: "coordination.k8s.io",
+    version: "v1",
+    kind: "Lease",
+    list_kind: "LeaseList",
+    plural: "leases",
+    singular: "lease",
+    short_names: &[],
+    categories: &[],
+    namespaced: true,
+    verbs: ALL_VERBS,
+    subresources: &[],
+    type_name: "io.k8s.api.coordination.v1.Lease",
+    storage: Some(Storage { prefix: "coordination.k8s.io/leases", other: None }),
+    name_rule: NameRule::DnsSubdomain,
+    fields: &[],
+    indexes: OWNER_INDEXES,
+    columns: &[NAME, HOLDER, AGE],
+    hooks: Hooks::NONE,
+};
+
+const HOLDER: Column =
+    Column::text("Holder", "Who holds it.", 0, |object, _| text(object, "/spec/holderIdentity").into());
