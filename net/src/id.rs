@@ -1,6 +1,6 @@
 //! Who a node is: a random number made with its data directory, bound to its key in the replicated membership.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,23 @@ impl fmt::Display for NodeId {
 impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+/// A text that is no [`NodeId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a node id is 16 hexadecimal digits in lower case")]
+pub struct NodeIdError;
+
+impl FromStr for NodeId {
+    type Err = NodeIdError;
+
+    fn from_str(text: &str) -> Result<Self, NodeIdError> {
+        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() != 16 || !text.bytes().all(digit) {
+            return Err(NodeIdError);
+        }
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| NodeIdError)
     }
 }
 

@@ -3,8 +3,23 @@
 //! Everything between nodes is QUIC with mutual TLS. Other crates see only [`Channel`], [`Dial`] and [`Serve`],
 //! which a simulation implements as well; quinn and chitchat are named nowhere else.
 
+mod base32;
+pub mod ca;
+pub mod callers;
 pub mod channel;
+mod codec;
 pub mod id;
+pub mod identity;
+pub mod key;
+pub mod peers;
+pub mod seal;
+pub mod token;
+pub mod wire;
 
+pub use callers::allowed;
 pub use channel::{Channel, ChannelError, Dial, DialError, Method, Protocol, Serve};
-pub use id::{Caller, NodeId, Role};
+pub use id::{Caller, NodeId, NodeIdError, Role};
+pub use identity::{Identity, IdentityError};
+pub use key::{KeyError, KeyFingerprint, KeyPairP256};
+pub use peers::{Peer, PeerTable, Peers, Refused, Removed};
+pub use token::{Token, TokenError, TokenHash, TokenId, TokenSecret};
