@@ -1,1 +1,13 @@
-//! (to be written)
+//! What things are: Kubernetes objects as JSON values (API level 1.36), and every rule that needs no clock, no
+//! randomness and no I/O. The design is in ARCHITECTURE.md, "API".
+
+pub mod field;
+pub mod gotext;
+pub mod key;
+pub mod kinds;
+pub mod meta;
+pub mod names;
+pub mod object_meta;
+pub mod status;
+
+pub mod facts;
