@@ -49,7 +49,7 @@ impl std::fmt::Debug for Channel {
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
     /// The peer announced or we tried a frame over [`FRAME_LIMIT`].
-    #[error("frame of {0} bytes is over the limit of {FRAME_LIMIT}")]
+    #[error("frame of {0} bytes is over the limit")]
     TooLarge(usize),
     /// The connection broke or ended within a frame.
     #[error("channel broke")]
@@ -78,7 +78,15 @@ impl Channel {
     /// # Errors
     /// [`ChannelError`]; the channel is then of no more use.
     pub async fn receive(&mut self) -> Result<Option<Bytes>, ChannelError> {
-        receive_frame(&mut self.reader).await
+        receive_frame(&mut self.reader, FRAME_LIMIT).await
+    }
+
+    /// As [`Channel::receive`], for a peer that deserves less than [`FRAME_LIMIT`].
+    ///
+    /// # Errors
+    /// [`ChannelError`].
+    pub async fn receive_within(&mut self, limit: usize) -> Result<Option<Bytes>, ChannelError> {
+        receive_frame(&mut self.reader, limit.min(FRAME_LIMIT)).await
     }
 
     /// Tells the peer that no more frames follow.
@@ -112,7 +120,7 @@ impl Receiver {
     /// # Errors
     /// [`ChannelError`].
     pub async fn receive(&mut self) -> Result<Option<Bytes>, ChannelError> {
-        receive_frame(&mut self.0).await
+        receive_frame(&mut self.0, FRAME_LIMIT).await
     }
 }
 
@@ -145,14 +153,14 @@ async fn send_frame(writer: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> Res
     Ok(writer.flush().await?)
 }
 
-async fn receive_frame(reader: &mut (impl AsyncRead + Unpin)) -> Result<Option<Bytes>, ChannelError> {
+async fn receive_frame(reader: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Option<Bytes>, ChannelError> {
     let mut length = [0; 4];
     if reader.read(&mut length[..1]).await? == 0 {
         return Ok(None);
     }
     reader.read_exact(&mut length[1..]).await?;
     let length = u32::from_le_bytes(length) as usize;
-    if length > FRAME_LIMIT {
+    if length > limit {
         return Err(ChannelError::TooLarge(length));
     }
     let mut frame = BytesMut::zeroed(length);

@@ -3,23 +3,37 @@
 //! Everything between nodes is QUIC with mutual TLS. Other crates see only [`Channel`], [`Dial`] and [`Serve`],
 //! which a simulation implements as well; quinn and chitchat are named nowhere else.
 
+mod accept;
+pub mod admit;
 mod base32;
 pub mod ca;
 pub mod callers;
 pub mod channel;
 mod codec;
+pub mod endpoint;
 pub mod id;
 pub mod identity;
+pub mod join;
 pub mod key;
 pub mod peers;
+mod pool;
 pub mod seal;
+pub mod socket;
+#[cfg(test)]
+mod testing;
+mod tls;
 pub mod token;
+mod transport;
 pub mod wire;
 
+pub use admit::Admission;
 pub use callers::allowed;
 pub use channel::{Channel, ChannelError, Dial, DialError, Method, Protocol, Serve};
+pub use endpoint::{Endpoint, EndpointConfig, EndpointError};
 pub use id::{Caller, NodeId, NodeIdError, Role};
 pub use identity::{Identity, IdentityError};
+pub use join::{JoinError, join};
+pub use transport::{BindError, bind};
 pub use key::{KeyError, KeyFingerprint, KeyPairP256};
 pub use peers::{Peer, PeerTable, Peers, Refused, Removed};
 pub use token::{Token, TokenError, TokenHash, TokenId, TokenSecret};
