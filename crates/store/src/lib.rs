@@ -5,13 +5,26 @@
 //! same state. The design is in ARCHITECTURE.md, "Store".
 
 pub mod command;
+mod codec;
+mod hub;
+pub mod memory;
 pub mod record;
+mod requests;
+mod snapshot;
+mod state;
 pub mod storage;
+mod transaction;
+mod view;
+mod window;
+pub mod wire;
 
 pub use command::{Command, Guard, Op, Outcome, Refusal, RequestId};
+pub use hub::Hub;
+pub use memory::MemoryStorage;
 pub use record::{Body, Event, Key, Pairs, Record, Revision};
+pub use requests::REMEMBERED_REQUESTS;
+pub use snapshot::{Restore, RestoreError, Snapshot};
+pub use state::{Applied, Entry, Incarnation, RECOVERY_JUMP, State};
 pub use storage::{Freshness, ReadError, Scope, Storage, Watch, WatchError, WriteError};
-
-/// A snapshot of the whole state at one revision; cheap to hold and to clone.
-#[derive(Clone, Debug)]
-pub struct View {}
+pub use view::{Batch, View};
+pub use window::{WINDOW_BYTES, WINDOW_EVENTS, Window};

@@ -53,3 +53,74 @@ pub struct Event {
     /// What it is now; `None` says deleted.
     pub new: Option<Arc<Record>>,
 }
+
+/// Digits of the largest revision.
+const REVISION_DIGITS: usize = 20;
+
+impl Body {
+    /// The document with the revision spliced in.
+    #[must_use]
+    pub fn render(&self, revision: Revision) -> Bytes {
+        let mut out = Vec::with_capacity(self.rendered_bound());
+        self.render_into(revision, &mut out);
+        out.into()
+    }
+
+    /// Appends the document with the revision spliced in.
+    pub fn render_into(&self, revision: Revision, out: &mut Vec<u8>) {
+        let mut digits = [0; REVISION_DIGITS];
+        out.reserve(self.rendered_bound());
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(decimal(revision.0, &mut digits));
+        out.extend_from_slice(&self.tail);
+    }
+
+    /// Most bytes that rendering can give; what a LIST reserves.
+    #[must_use]
+    pub fn rendered_bound(&self) -> usize {
+        self.head.len() + REVISION_DIGITS + self.tail.len()
+    }
+}
+
+/// Writes a number's decimal digits at the buffer's end.
+fn decimal(mut number: u64, buffer: &mut [u8; REVISION_DIGITS]) -> &[u8] {
+    let mut start = REVISION_DIGITS;
+    loop {
+        start -= 1;
+        buffer[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &buffer[start..];
+        }
+    }
+}
+
+impl Record {
+    /// The document at its own revision.
+    #[must_use]
+    pub fn render(&self) -> Bytes {
+        self.body.render(self.modified)
+    }
+
+    /// Whether both say the same, at whatever revisions.
+    pub(crate) fn same_content(&self, other: &Self) -> bool {
+        self.body == other.body
+            && self.labels == other.labels
+            && self.fields == other.fields
+            && self.indexes == other.indexes
+    }
+}
+
+impl Event {
+    /// The record that a watcher is shown: the new one, or the last one of a deleted key.
+    #[must_use]
+    pub fn subject(&self) -> &Arc<Record> {
+        self.new.as_ref().or(self.old.as_ref()).expect("an event has an old or a new record")
+    }
+
+    /// The subject at the event's revision: a deleted object's `resourceVersion` is that of its deletion.
+    #[must_use]
+    pub fn render(&self) -> Bytes {
+        self.subject().body.render(self.revision)
+    }
+}
