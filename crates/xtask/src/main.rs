@@ -3,15 +3,31 @@
 //! One file per command; each says what it needs and what to do when that is missing.
 
 mod codegen;
+mod system;
+mod test;
+mod tidy;
+mod verify;
 mod workspace;
 
 use anyhow::Result;
 use clap::Parser;
+use std::process::ExitCode;
 use workspace::{Features, Workspace};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Builds, checks and tests the workspace")]
 enum Xtask {
+    /// Check everything that CI checks, writing nothing: tidy, codegen, format, clippy, docs, licences
+    Verify,
+    /// Write what `verify` would complain of, where that can be done by a program: codegen, format, clippy's sure fixes
+    Fix,
+    /// Run the tests, after installing the system packages they need
+    Test {
+        /// Only tests whose name contains one of these
+        filters: Vec<String>,
+    },
+    /// Check the rules of this code base: layers, file headers and sizes, tests without sleeps (under two seconds)
+    Tidy,
     /// Write the tables derived from dependencies (type facts)
     Codegen {
         /// Only compare with the checked-in tables
@@ -20,8 +36,22 @@ enum Xtask {
     },
 }
 
-fn main() -> Result<()> {
-    match Xtask::parse() {
+fn main() -> ExitCode {
+    match run(Xtask::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Xtask) -> Result<()> {
+    match command {
+        Xtask::Verify => verify::verify(),
+        Xtask::Fix => verify::fix(),
+        Xtask::Test { filters } => test::run(&filters),
+        Xtask::Tidy => tidy::run(&Workspace::load(Features::Default)?),
         Xtask::Codegen { check } => codegen::run(&Workspace::load(Features::All)?, check),
     }
 }

@@ -90,7 +90,15 @@ impl Workspace {
         }
         let output = command.stderr(std::process::Stdio::inherit()).output().context("cannot run cargo metadata")?;
         ensure!(output.status.success(), "cargo metadata failed ({})", output.status);
-        let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata is not as expected")?;
+        Self::from_metadata(&output.stdout)
+    }
+
+    /// Reads what `cargo metadata` wrote.
+    ///
+    /// # Errors
+    /// When it is not of the form we know.
+    pub(crate) fn from_metadata(json: &[u8]) -> Result<Self> {
+        let metadata: Metadata = serde_json::from_slice(json).context("cargo metadata is not as expected")?;
         Ok(Self {
             root: metadata.workspace_root,
             packages: metadata.packages.into_iter().map(|package| (package.id.clone(), package)).collect(),

@@ -97,7 +97,7 @@ fn types_are_found_by_kind() {
 
 #[test]
 fn tables_are_sorted_and_defaults_are_json() {
-    assert!(types().is_sorted_by(|left, right| left.name < right.name));
+    assert!(types().len() > 500 && types().is_sorted_by(|left, right| left.name < right.name));
     for ty in types() {
         assert!(ty.fields.is_sorted_by(|left, right| left.name < right.name), "{}", ty.name);
         for field in &ty.fields {
@@ -118,12 +118,4 @@ fn few_fields_have_no_protobuf_number() {
     let json_only = ["io.k8s.apimachinery.pkg.version.Info", "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent"];
     let count: usize = types().iter().filter(|ty| !json_only.contains(&ty.name)).map(newer).sum();
     assert_eq!(count, 20);
-}
-
-#[test]
-fn parsing_is_quick() {
-    let start = std::time::Instant::now();
-    let parsed = parse::table(TEXT);
-    println!("{} types in {:?}", parsed.types.len(), start.elapsed());
-    assert!(parsed.types.len() > 500);
 }

@@ -229,7 +229,8 @@ fn default_literal(marker: &str) -> Result<&str> {
         None => marker,
     };
     let value: serde_json::Value = serde_json::from_str(literal).context("default is not JSON")?;
-    match value.to_string() == literal && !literal.contains(' ') {
+    let compact = value.to_string();
+    match compact == literal && !literal.contains(' ') {
         true => Ok(literal),
         false => bail!("default `{literal}` does not fit the table"),
     }

@@ -1,0 +1,124 @@
+//! Programs outside of the Rust toolchain: whether they are there, and running them.
+//!
+//! Main type: [`Need`], one row per program. Installing is Debian's `apt-get`, as root; elsewhere the user gets the one
+//! line to run.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A program that a command needs, and the Debian package that has it.
+#[derive(Debug)]
+pub(crate) struct Need {
+    /// What is looked for on the `PATH`.
+    pub(crate) program: &'static str,
+    /// Where it comes from.
+    pub(crate) package: &'static str,
+    /// What it is for.
+    pub(crate) reason: &'static str,
+}
+
+/// Installs what is missing.
+///
+/// # Errors
+/// With the line to run, where this machine has no apt or we are not root.
+pub(crate) fn install(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| find(need.program).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for need in &missing {
+        println!("missing: {} ({}), from the package {}", need.program, need.reason, need.package);
+    }
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    let line = format!("sudo apt-get install --no-install-recommends -y {}", packages.join(" "));
+    if find("apt-get").is_none() || !is_root() {
+        bail!("system packages are missing; install them and run this again:\n  {line}");
+    }
+    apt_get(&["update", "-qq"])?;
+    let mut arguments = vec!["install", "--no-install-recommends", "-y", "-qq"];
+    arguments.extend(packages);
+    apt_get(&arguments)
+}
+
+/// Makes sure that a program can be run, without installing anything: unpacks its Debian package into `folder` where it is not
+/// on the `PATH`. Returns the folder to put before the `PATH`, if one is needed.
+///
+/// # Errors
+/// Where apt is missing or cannot find the package; the message says how to provide the program.
+pub(crate) fn unpack(need: &Need, folder: &Path) -> Result<Option<PathBuf>> {
+    let programs = folder.join("usr/bin");
+    if find(need.program).is_some() {
+        return Ok(None);
+    }
+    if programs.join(need.program).is_file() {
+        return Ok(Some(programs));
+    }
+    println!("missing: {} ({}), unpacking {} into {}", need.program, need.reason, need.package, folder.display());
+    let hint = || format!("{} is not on the PATH ({}): put one there", need.program, need.reason);
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    run(Command::new("apt-get").args(["download", "-qq", need.package]).current_dir(folder)).with_context(hint)?;
+    let archive = archive(folder, need.package).with_context(hint)?;
+    run(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(folder)).with_context(hint)?;
+    ensure!(programs.join(need.program).is_file(), "{} has no {}: {}", need.package, need.program, hint());
+    Ok(Some(programs))
+}
+
+fn archive(folder: &Path, package: &str) -> Result<PathBuf> {
+    let entries = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_archive = |path: &PathBuf| {
+        let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
+        name.starts_with(&format!("{package}_")) && name.ends_with(".deb")
+    };
+    let mut found: Vec<PathBuf> = entries.filter(is_archive).collect();
+    found.sort();
+    found.pop().context("apt-get downloaded nothing")
+}
+
+/// The file that a program's name means, as the shell would find it.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// Runs a command in view of the user.
+///
+/// # Errors
+/// When it cannot be started or fails; names the command.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line = words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
+    let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
+    ensure!(status.success(), "`{line}` failed ({status})");
+    Ok(())
+}
+
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn is_root() -> bool {
+    // The owner of our own process directory is who we are.
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_on_the_path() {
+        assert!(find("sh").is_some());
+        assert!(find("no-such-program-anywhere").is_none());
+    }
+
+    #[test]
+    fn a_failing_command_is_named() {
+        let error = run(Command::new("sh").args(["-c", "exit 3"])).expect_err("it fails");
+        assert!(error.to_string().contains("sh -c exit 3"), "{error}");
+    }
+}

@@ -1,0 +1,45 @@
+//! `cargo xtask test`: all tests, or those that a filter names. Installs what they need, then streams their progress.
+
+use crate::{
+    system::{self, Need},
+    workspace::{Features, Workspace},
+};
+use anyhow::Result;
+use std::{env, process::Command};
+
+/// What tests run beside our own code. Installed where missing.
+const PACKAGES: &[Need] = &[Need { program: "cc", package: "gcc", reason: "builds ring and links" }];
+
+/// The client that tests drive a real node with. Only unpacked under `target/`: a machine may have a better one of its own.
+const KUBECTL: Need =
+    Need { program: "kubectl", package: "kubernetes-client", reason: "tests drive a node with stock kubectl" };
+
+/// Runs the tests with the `fast` profile.
+///
+/// # Errors
+/// When something needed is missing and cannot be installed, or a test fails.
+pub(crate) fn run(filters: &[String]) -> Result<()> {
+    system::install(PACKAGES)?;
+    let workspace = Workspace::load(Features::Default)?;
+    let tools = system::unpack(&KUBECTL, &workspace.root.join("target/tools"))?;
+    let mut command = match system::find("cargo-nextest") {
+        Some(_) => cargo(&["nextest", "run", "--workspace", "--locked", "--cargo-profile", "fast"]),
+        None => {
+            println!("cargo-nextest is not installed, using cargo test (slower: one test binary after the other)");
+            cargo(&["test", "--workspace", "--locked", "--profile", "fast"])
+        }
+    };
+    command.args(filters).current_dir(&workspace.root);
+    if let Some(tools) = tools {
+        let old = env::var_os("PATH").unwrap_or_default();
+        command.env("PATH", env::join_paths(std::iter::once(tools).chain(env::split_paths(&old)))?);
+    }
+    system::run(&mut command)
+}
+
+/// The cargo that runs us.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments);
+    command
+}
