@@ -112,6 +112,7 @@ fn check(request: &JoinRequest, key: KeyFingerprint) -> Result<(), JoinRefusal> 
 /// A DNS subdomain (RFC 1123): labels of letters, digits and inner hyphens.
 fn is_node_name(name: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let part = |part: &str| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-') && part.bytes().all(inner);
+    let part =
+        |part: &str| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-') && part.bytes().all(inner);
     name.len() <= NAME_LIMIT && name.split('.').all(part)
 }

@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn spells_the_vectors_of_rfc_4648() {
-        for (bytes, text) in [("f", "my"), ("fo", "mzxq"), ("foo", "mzxw6"), ("foob", "mzxw6yq"), ("fooba", "mzxw6ytb")] {
+        for (bytes, text) in [("f", "my"), ("fo", "mzxq"), ("foo", "mzxw6"), ("foob", "mzxw6yq"), ("fooba", "mzxw6ytb")]
+        {
             assert_eq!(encode(bytes.as_bytes()), text);
         }
         assert_eq!(decode::<5>("mzxw6ytb"), Some(*b"fooba"));

@@ -6,10 +6,6 @@ use futures::{FutureExt, future::BoxFuture};
 use quinn::VarInt;
 use tokio::{task::JoinHandle, time::timeout};
 
-pub use crate::{
-    tls::TlsError,
-    transport::{BindError, bind},
-};
 use crate::{
     Channel, Dial, DialError, Identity, Method, NodeId, PeerTable, Protocol, Serve,
     accept::Acceptor,
@@ -18,6 +14,10 @@ use crate::{
     socket::{Adapter, Datagrams},
     tls::{self, Credentials},
     transport::{self, STREAMS_UNJUDGED},
+};
+pub use crate::{
+    tls::TlsError,
+    transport::{BindError, bind},
 };
 
 /// Peers hear of a close within so long, or find out by themselves.

@@ -242,7 +242,11 @@ mod tests {
                 Err(error) => assert!(error.to_string().contains(IDENTITY_FILE)),
                 // Letters of the PEM frame may be read leniently; the content may not differ.
                 Ok(read) => {
-                    assert_eq!((read.id(), read.fingerprint()), (identity.id(), identity.fingerprint()), "byte {place}");
+                    assert_eq!(
+                        (read.id(), read.fingerprint()),
+                        (identity.id(), identity.fingerprint()),
+                        "byte {place}"
+                    );
                 }
             }
             assert!(parse(&text[..place.min(text.len() - 2)], path.clone()).is_err(), "cut at {place}");

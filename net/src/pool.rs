@@ -153,9 +153,8 @@ async fn connect(
     config: &quinn::ClientConfig,
     address: SocketAddr,
 ) -> Result<Connection, String> {
-    let connecting = endpoint
-        .connect_with(config.clone(), address, tls::SERVER_NAME)
-        .map_err(|error| error.to_string())?;
+    let connecting =
+        endpoint.connect_with(config.clone(), address, tls::SERVER_NAME).map_err(|error| error.to_string())?;
     match timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(connected) => connected.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {CONNECT_TIMEOUT:?}")),

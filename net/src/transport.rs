@@ -28,6 +28,9 @@ const STREAM_WINDOW: u32 = 2 << 20;
 /// Unread bytes per connection: what one peer can make this node hold.
 const CONNECTION_WINDOW: u32 = 32 << 20;
 
+/// Bytes of a connection id: QUIC asks for at least 8 where they are random (RFC 9000 §5.1).
+const ID_LENGTH: usize = 8;
+
 /// The same for both ends, but for the streams a peer may open.
 pub(crate) fn config(peer_streams: u32) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
@@ -47,7 +50,27 @@ pub(crate) fn config(peer_streams: u32) -> Arc<TransportConfig> {
 /// at once that their old connections are gone (RFC 9000 §10.3), instead of leaving them to the idle timeout.
 pub(crate) fn endpoint_config(identity: &Identity) -> quinn::EndpointConfig {
     let seed = sha256(&[b"mesh quic stateless reset 1", &identity.key().to_pkcs8()]);
-    quinn::EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &seed)))
+    let mut config = quinn::EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &seed)));
+    config.cid_generator(|| Box::new(RandomIds));
+    config
+}
+
+/// Random connection ids. The default ones carry a mark of the running process, and packets without it are dropped
+/// unanswered, those for its predecessor among them.
+struct RandomIds;
+
+impl quinn::ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> quinn::ConnectionId {
+        quinn::ConnectionId::new(&rand::random::<[u8; ID_LENGTH]>())
+    }
+
+    fn cid_len(&self) -> usize {
+        ID_LENGTH
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A UDP port could not be had.
