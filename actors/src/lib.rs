@@ -1,1 +1,20 @@
-//! (to be written)
+//! Who runs it: supervised actors, one file each, and the node that wires them.
+
+pub mod admission;
+pub mod api;
+pub mod boot;
+pub mod config;
+pub mod context;
+pub mod home;
+pub mod host;
+pub mod node;
+pub mod peers;
+pub mod queue;
+pub mod rpc;
+pub mod secrets;
+pub mod stage;
+pub mod voters;
+
+pub use config::Config;
+pub use node::{Entrance, Node, Origin, StartError};
+pub use stage::Stage;

@@ -1,0 +1,98 @@
+//! What the actors of one node share. Main type: [`Context`].
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use net::seal::SealKey;
+use net::{Endpoint, Identity, NodeId, PeerTable};
+use store::{Command, Freshness, Guard, Op, Outcome, RequestId, Storage, View};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::home::Home;
+use crate::host;
+
+/// What the actors of one node share: the node's faces to disk, network and agreement.
+pub struct Context {
+    /// Settings.
+    pub config: Config,
+    /// The data directory.
+    pub home: Home,
+    /// Who this node is.
+    pub identity: Arc<Identity>,
+    /// This node's name.
+    pub name: String,
+    /// Who the members are.
+    pub peers: Arc<PeerTable>,
+    /// The control endpoint.
+    pub endpoint: Endpoint,
+    /// The agreement.
+    pub raft: Arc<consensus::Node>,
+    /// The key that seals the cluster's secrets; voters have it.
+    pub cluster_key: watch::Sender<Option<SealKey>>,
+    /// The API server, while this node runs one.
+    pub api: watch::Sender<Option<Arc<apiserver::ApiServer>>>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("name", &self.name).field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+/// A proposal that changed nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("not written: {0:?}")]
+pub struct NotWritten(store::Refusal);
+
+impl Context {
+    /// This node's id.
+    pub fn id(&self) -> NodeId {
+        self.identity.id()
+    }
+
+    /// This node's applied state, however old.
+    ///
+    /// # Errors
+    /// Where the agreement has ended.
+    pub async fn view(&self) -> Result<View, host::Error> {
+        Ok(self.raft.read(Freshness::Any).await?)
+    }
+
+    /// The term in which this node leads and has seen all that earlier leaders acknowledged.
+    pub fn leading(&self) -> Option<u64> {
+        let leadership = *self.raft.leadership().borrow();
+        let leads = leadership.leader == Some(self.id()) && leadership.own_first_entry_applied;
+        leads.then_some(leadership.term)
+    }
+
+    /// Proposes a transaction and waits until it is applied here.
+    ///
+    /// # Errors
+    /// [`NotWritten`] where a guard did not hold, [`store::WriteError`] where there is no quorum.
+    pub async fn write(&self, guards: Vec<Guard>, ops: Vec<Op>) -> Result<(), host::Error> {
+        self.propose(Command { request: request_id(), guards, ops }).await
+    }
+
+    /// As [`Context::write`], for a command made elsewhere.
+    ///
+    /// # Errors
+    /// As [`Context::write`].
+    pub async fn propose(&self, command: Command) -> Result<(), host::Error> {
+        match self.raft.propose(command).await? {
+            Outcome::Applied { .. } => Ok(()),
+            Outcome::Refused(refusal) => Err(NotWritten(refusal).into()),
+        }
+    }
+}
+
+/// A fresh request id.
+pub fn request_id() -> RequestId {
+    RequestId(rand::random())
+}
+
+/// Unix seconds, for what people and other machines compare with their clocks. Agreement never uses it.
+pub fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

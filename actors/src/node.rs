@@ -1,0 +1,195 @@
+//! One node from start to stop: founds, joins or resumes, then starts the actors. Main type: [`Node`].
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use membership::member;
+use net::gossip::{Gossip, GossipConfig};
+use net::pipe::{PipeListener, PipeServer};
+use net::{Endpoint, Protocol, Token};
+use store::{Scope, Storage};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_stream::StreamExt;
+
+use crate::admission::Admission;
+use crate::boot::{self, Booted};
+use crate::config::Config;
+use crate::context::Context;
+use crate::host::{Handle, Observation};
+use crate::rpc::Rpc;
+use crate::stage::Stage;
+use crate::{api, peers, voters};
+
+pub use crate::boot::{Origin, StartError};
+
+/// Between two rounds of gossip: a crash is seen within about a second.
+const GOSSIP_INTERVAL: Duration = Duration::from_millis(150);
+
+/// Wait before a watch that ended is opened anew.
+const REWATCH_PAUSE: Duration = Duration::from_millis(200);
+
+/// How a node comes to be part of a cluster.
+#[derive(Debug)]
+pub enum Entrance {
+    /// Goes on where it was, or founds a cluster in an empty data directory.
+    Up,
+    /// Joins a cluster through one of these addresses.
+    Join {
+        /// Control endpoints of members.
+        addresses: Vec<SocketAddr>,
+        /// What admits it.
+        token: Token,
+        /// Take over the name of a member that is gone.
+        replace: bool,
+    },
+}
+
+/// A running node. Dropping it ends its tasks; [`Node::stop`] does so in order.
+pub struct Node {
+    context: Arc<Context>,
+    gossip: Gossip,
+    origin: Origin,
+    actors: Vec<Handle<()>>,
+    tasks: JoinSet<()>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Starts a node. Binds both ports before it changes anything.
+    ///
+    /// # Errors
+    /// [`StartError`] tells its user what to do.
+    pub async fn start(stage: &Stage, config: Config, entrance: Entrance) -> Result<Self, StartError> {
+        config.check()?;
+        let listener = boot::listen(config.api_listen).await?;
+        let Booted { context, origin } = boot::boot(config, entrance).await?;
+        let context = Arc::new(context);
+        let gossip = start_gossip(&context)?;
+        let mut node = Self { context, gossip, origin, actors: Vec::new(), tasks: JoinSet::new() };
+        node.start_actors(stage);
+        node.serve(listener);
+        Ok(node)
+    }
+
+    fn start_actors(&mut self, stage: &Stage) {
+        let (context, live) = (self.context.clone(), self.gossip.live());
+        let peers = stage.host(peers::rules(), move || peers::Peers::new(context.clone()));
+        let context = self.context.clone();
+        let api = stage.host(api::rules(), move || api::Api::new(context.clone()));
+        let (context, heard) = (self.context.clone(), live.clone());
+        let voters = stage.host(voters::RULES, move || voters::Voters::new(context.clone(), heard.clone()));
+        let admission = Admission { context: self.context.clone(), voters: voters.clone() };
+        self.context.endpoint.admit(Arc::new(admission));
+        self.actors = vec![peers, api, voters];
+        self.tasks.spawn(refresh_on_membership(self.context.clone(), self.actors.clone()));
+        self.tasks.spawn(refresh_on(self.context.raft.leadership(), self.actors.clone()));
+        self.tasks.spawn(refresh_on(self.context.cluster_key.subscribe(), self.actors.clone()));
+        self.tasks.spawn(refresh_on(live, self.actors[2..].to_vec()));
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        let Context { endpoint, raft, peers, .. } = &*self.context;
+        let rpc = Rpc { context: self.context.clone(), agreement: raft.rpc_service() };
+        endpoint.serve(Protocol::Raft, raft.raft_service());
+        endpoint.serve(Protocol::Rpc, Arc::new(rpc));
+        endpoint.serve(Protocol::Gossip, self.gossip.handler());
+        endpoint.serve(Protocol::Pipe, PipeServer::new(Arc::new(api::Piped(self.context.clone()))));
+        let pipe = PipeListener::new(Arc::new(endpoint.clone()), peers.clone(), self.gossip.live());
+        self.tasks.spawn(api::accept(self.context.clone(), listener, pipe));
+    }
+
+    /// What the node's parts share.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// How it came to be part of the cluster.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Who is heard of.
+    pub fn live(&self) -> watch::Receiver<std::collections::BTreeSet<net::NodeId>> {
+        self.gossip.live()
+    }
+
+    /// The actors' states.
+    pub async fn observe(&self) -> Vec<Observation> {
+        let asked = self.actors.iter().map(Handle::observe);
+        futures::future::join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// Returns only once the agreement has ended on this node although nobody stopped it.
+    pub async fn broken(&self) -> consensus::Broken {
+        self.context.raft.broken().await
+    }
+
+    /// Stops in reverse: no new work, requests drain, leadership is handed over, peers are told goodbye.
+    pub async fn stop(mut self) {
+        for actor in &self.actors {
+            actor.stop().await;
+        }
+        self.tasks.shutdown().await;
+        if let Some(server) = self.context.api.send_replace(None) {
+            server.drain().await;
+        }
+        self.context.raft.shutdown().await;
+        drop(self.gossip);
+        self.context.endpoint.close().await;
+    }
+}
+
+fn start_gossip(context: &Context) -> Result<Gossip, StartError> {
+    let known = context.home.membership()?.ok_or(StartError::Unfounded)?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let config = GossipConfig {
+        id: context.id(),
+        cluster: format!("{}.{}", known.cluster, known.incarnation),
+        generation: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        interval: GOSSIP_INTERVAL,
+    };
+    Ok(Gossip::start(config, Arc::new(context.endpoint.clone()), context.peers.clone()))
+}
+
+/// Wakes the actors whenever what a channel holds has changed.
+async fn refresh_on<T: Send + Sync + 'static>(mut changes: watch::Receiver<T>, actors: Vec<Handle<()>>) {
+    while changes.changed().await.is_ok() {
+        changes.mark_unchanged();
+        actors.iter().for_each(|actor| actor.refresh(()));
+    }
+}
+
+/// Wakes the actors whenever the replicated membership has changed in this node's state.
+async fn refresh_on_membership(context: Arc<Context>, actors: Vec<Handle<()>>) {
+    loop {
+        actors.iter().for_each(|actor| actor.refresh(()));
+        let scope = Scope { prefix: "mesh/".into(), index: None };
+        let news = match context.view().await {
+            Ok(view) => context.raft.watch(scope, view.revision()).ok(),
+            Err(_) => None,
+        };
+        if let Some(mut news) = news {
+            actors.iter().for_each(|actor| actor.refresh(()));
+            while let Some(Ok(_)) = news.next().await {
+                actors.iter().for_each(|actor| actor.refresh(()));
+            }
+        }
+        tokio::time::sleep(REWATCH_PAUSE).await;
+    }
+}
+
+/// Whether this node's own state knows it as a member.
+pub async fn is_member(context: &Context) -> bool {
+    match context.view().await {
+        Ok(view) => member::member(&view, context.id()).is_some(),
+        Err(_) => false,
+    }
+}

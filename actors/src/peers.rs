@@ -1,0 +1,115 @@
+//! Keeps the table of members, and what the disk remembers of it, equal to the replicated membership: from this node's
+//! own state where it holds the log, else asked of a voter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use membership::Role;
+use net::{Dial, NodeId, Peer, Protocol, Removed};
+use parking_lot::Mutex;
+use store::Revision;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use crate::admission::peer;
+use crate::context::Context;
+use crate::host::{Error, Next, Rules, Work};
+use crate::rpc::{FEED_PATIENCE, Feed, MEMBERS};
+
+/// Asked again although nothing was heard.
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// One question, patience and a slow network included.
+const QUESTION_LIMIT: Duration = Duration::from_secs(25);
+
+const _: () = assert!(FEED_PATIENCE.as_secs() < QUESTION_LIMIT.as_secs());
+
+/// How the host treats [`Peers`].
+pub fn rules() -> Rules<()> {
+    Rules { name: "peers", deadline: Duration::from_secs(60), resync: Some((PERIOD, vec![()])) }
+}
+
+/// See the file's head.
+pub struct Peers {
+    context: Arc<Context>,
+    seen: Mutex<Revision>,
+}
+
+impl Peers {
+    /// Serves the node of this context.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context, seen: Mutex::default() }
+    }
+
+    async fn refresh(&self) -> Result<Next, Error> {
+        let view = self.context.view().await?;
+        let own = Feed::of(&view);
+        if let Some(feed) = own.filter(|_| self.holds_log()) {
+            self.publish(feed)?;
+            return Ok(Next::Done);
+        }
+        let feed = self.ask().await?;
+        self.publish(feed)?;
+        Ok(Next::After(Duration::ZERO))
+    }
+
+    /// Whether the log reaches this node, so that its own state is as new as it gets.
+    fn holds_log(&self) -> bool {
+        let status = self.context.raft.status();
+        let id = self.context.id();
+        status.voters.contains(&id) || status.learners.contains(&id)
+    }
+
+    async fn ask(&self) -> Result<Feed, Error> {
+        let seen = serde_json::to_vec(&*self.seen.lock())?;
+        let mut last = Error::from("no voter is known");
+        for voter in self.voters() {
+            match timeout(QUESTION_LIMIT, self.ask_one(voter, &seen)).await {
+                Ok(Ok(feed)) => return Ok(feed),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = format!("{voter} gave no answer").into(),
+            }
+            debug!(%voter, error = %last, "members not heard");
+        }
+        Err(last)
+    }
+
+    async fn ask_one(&self, voter: NodeId, seen: &[u8]) -> Result<Feed, Error> {
+        let mut channel = self.context.endpoint.open(voter, Protocol::Rpc, MEMBERS).await?;
+        channel.send(seen).await?;
+        channel.finish().await?;
+        let answer = channel.receive().await?.ok_or("no answer")?;
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    fn voters(&self) -> Vec<NodeId> {
+        let peers = self.context.peers.load();
+        let voters = peers.iter().filter(|peer| peer.role == Role::Voter && peer.id != self.context.id());
+        voters.map(|peer| peer.id).collect()
+    }
+
+    fn publish(&self, feed: Feed) -> Result<(), Error> {
+        let members: Vec<Peer> = feed.members.iter().map(peer).collect();
+        let removed: Vec<_> = feed.removed.iter().map(|(id, key)| Removed { id: *id, key: *key }).collect();
+        for refused in self.context.peers.replace(members.clone(), &removed) {
+            warn!(%refused, "member not believed");
+        }
+        *self.seen.lock() = feed.revision;
+        let Some(mut known) = self.context.home.membership()? else { return Ok(()) };
+        let before = known.clone();
+        (known.members, known.removed, known.incarnation) = (members, removed, feed.incarnation);
+        if known != before {
+            self.context.home.save_membership(&known)?;
+        }
+        Ok(())
+    }
+}
+
+impl Work for Peers {
+    type Key = ();
+
+    fn run(&self, (): ()) -> BoxFuture<'_, Result<Next, Error>> {
+        Box::pin(self.refresh())
+    }
+}

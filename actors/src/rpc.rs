@@ -1,0 +1,132 @@
+//! The questions between members that are not agreement's own: membership feed, leaving, the cluster key.
+//! Main type: [`Rpc`]. Which caller may ask what is the caller table's matter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use membership::{Member, NodeId, keys, member};
+use net::seal::SealKey;
+use net::{Caller, Channel, Method, Serve};
+use serde::{Deserialize, Serialize};
+use store::{Guard, Revision, Scope, Storage};
+use tokio::time::timeout;
+use tokio_stream::StreamExt;
+use tracing::{debug, info};
+
+use crate::context::Context;
+use crate::host::Error;
+
+/// Who the members are, told when that differs from what the caller has seen, or after [`FEED_PATIENCE`].
+pub const MEMBERS: Method = Method(0x10);
+/// The caller gives up its part and is forgotten; answered once it is.
+pub const LEAVE: Method = Method(0x11);
+/// The caller, a voter, hands the cluster key to a node that is about to vote.
+pub const TAKE_KEY: Method = Method(0x180);
+
+/// How long a [`MEMBERS`] question waits for news.
+pub const FEED_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long [`LEAVE`] waits until the caller is forgotten: a vote is handed on, then a few writes.
+pub const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Largest question, in bytes.
+const QUESTION_LIMIT: usize = 4 << 10;
+
+/// Answer to [`MEMBERS`]; JSON, whose fields may grow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Feed {
+    /// The revision this was read at; to be sent with the next question.
+    pub revision: Revision,
+    /// The cluster's incarnation.
+    pub incarnation: u64,
+    /// All members.
+    pub members: Vec<Member>,
+    /// Ids and keys of former members.
+    pub removed: Vec<(NodeId, membership::KeyFingerprint)>,
+}
+
+impl Feed {
+    /// What this node's own state says; `None` before the cluster is founded in it.
+    pub fn of(view: &store::View) -> Option<Self> {
+        Some(Self {
+            revision: view.revision(),
+            incarnation: member::cluster(view)?.incarnation,
+            members: member::members(view),
+            removed: membership::removed(view),
+        })
+    }
+}
+
+/// Serves [`net::Protocol::Rpc`]: ours here, the rest is agreement's.
+pub struct Rpc {
+    /// What this node has.
+    pub context: Arc<Context>,
+    /// Answers what is not in this file.
+    pub agreement: Arc<dyn Serve>,
+}
+
+impl Serve for Rpc {
+    fn serve(self: Arc<Self>, caller: Caller, method: Method, channel: Channel) -> BoxFuture<'static, ()> {
+        if ![MEMBERS, LEAVE, TAKE_KEY].contains(&method) {
+            return self.agreement.clone().serve(caller, method, channel);
+        }
+        Box::pin(async move {
+            if let Err(error) = self.answer(caller, method, channel).await {
+                debug!(?caller, ?method, %error, "question not answered");
+            }
+        })
+    }
+}
+
+impl Rpc {
+    async fn answer(&self, caller: Caller, method: Method, mut channel: Channel) -> Result<(), Error> {
+        let question = channel.receive_within(QUESTION_LIMIT).await?.unwrap_or_default();
+        let answer = match (method, caller) {
+            (TAKE_KEY, _) => self.take_key(&question)?,
+            (LEAVE, Caller::Member(id, _)) => self.leave(id).await?,
+            (MEMBERS, _) => self.members(serde_json::from_slice(&question)?).await?,
+            _ => return Err("no such question".into()),
+        };
+        channel.send(&answer).await?;
+        Ok(channel.finish().await?)
+    }
+
+    fn take_key(&self, key: &[u8]) -> Result<Vec<u8>, Error> {
+        let key = key.try_into()?;
+        self.context.home.save_key(crate::home::CLUSTER_KEY, &key)?;
+        self.context.cluster_key.send_replace(Some(SealKey::from_bytes(key)));
+        info!("took the cluster key, about to vote");
+        Ok(Vec::new())
+    }
+
+    async fn members(&self, seen: Revision) -> Result<Vec<u8>, Error> {
+        let scope = Scope { prefix: "mesh/".into(), index: None };
+        if let Ok(mut news) = self.context.raft.watch(scope, seen) {
+            // Either way the newest is told.
+            let _ = timeout(FEED_PATIENCE, news.next()).await;
+        }
+        let feed = Feed::of(&self.context.view().await?).ok_or("the cluster is not founded here")?;
+        Ok(serde_json::to_vec(&feed)?)
+    }
+
+    async fn leave(&self, id: NodeId) -> Result<Vec<u8>, Error> {
+        let view = self.context.view().await?;
+        let Some(member) = member::member(&view, id) else { return Ok(Vec::new()) };
+        let key = keys::member(id);
+        let scope = Scope { prefix: key.clone(), index: None };
+        let mut news = self.context.raft.watch(scope, view.revision())?;
+        let leaving = Member { leaving: true, ..member };
+        self.context.write(vec![Guard::Present(key.clone())], vec![member::put(key, &leaving)]).await?;
+        let gone = async {
+            while let Some(events) = news.next().await {
+                if events?.iter().any(|event| event.new.is_none()) {
+                    return Ok(Vec::new());
+                }
+            }
+            Err(Error::from("this node lost the cluster"))
+        };
+        timeout(LEAVE_PATIENCE, gone).await?
+    }
+}
