@@ -4,8 +4,8 @@
 //! votes, marks and payloads are bytes. Leaves out compaction (the caller purges) and threads ([`crate::Committer`]).
 //!
 //! **Everything is one sequence of frames.** Records, truncations, purges, votes and marks are appended to the same
-//! file in the order of the calls, so one sync makes all of them durable and a crash leaves a prefix of them. No
-//! byte in use is written over or cut off. A segment opens with a checkpoint of all that is not a record, so earlier
+//! file in the order of the calls, so one sync makes all of them durable and a crash leaves a prefix of them (also
+//! the first records of a batch). No byte in use is written over or cut off. A segment opens with a checkpoint of all that is not a record, so earlier
 //! segments without live records can go. A segment file appears whole, under its name, after the one before it is
 //! durable; its checkpoint says where that one ends.
 //!
@@ -23,6 +23,7 @@
 //! the mark or a later frame survives what was lost; not when all are lost alike.
 
 mod handle;
+mod pending;
 mod recover;
 mod state;
 mod wire;
@@ -65,11 +66,12 @@ pub struct Position(pub u64);
 /// Bounds of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// A segment past this many bytes is followed by a new one. Purged records free whole segments.
+    /// A segment past this many bytes is followed by a new one before the next batch, so a segment may be longer
+    /// by one batch. Opening reads one segment at a time into memory. Purged records free whole segments.
     pub segment_bytes: u64,
     /// Payloads of the newest records kept in memory, so that replication does not read the disk.
     pub cache_bytes: usize,
-    /// Changes that wait for a sync; more are refused.
+    /// Bytes of changes that wait for a sync, not counting the last batch; more are refused.
     pub pending_bytes: usize,
 }
 

@@ -108,6 +108,14 @@ impl MemoryDisk {
         Self { boot: machine.boot, machine: Arc::new(Mutex::new(copy)) }
     }
 
+    /// Like [`Self::fork`], with other chances.
+    #[must_use]
+    pub fn fork_with(&self, seed: u64) -> Self {
+        let fork = self.fork();
+        fork.machine.lock().chance = Chance(seed);
+        fork
+    }
+
     /// Changes made so far: what [`Faults::power_cut_after`] counts.
     #[must_use]
     pub fn changes(&self) -> u64 {

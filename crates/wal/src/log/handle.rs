@@ -3,27 +3,25 @@
 //! Main type: [`Log`]. Two locks: `inner` is held for memory only, `writer` while the disk works, so that readers
 //! and appenders never wait for a sync. Order: `writer` before `inner`.
 
-use std::{collections::BTreeMap, collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::pending::{Chunk, Inner};
 use super::recover::{self, Recovery};
-use super::state::{Location, State};
-use super::wire::{Checkpoint, kind};
+use super::state::Location;
+use super::wire::kind;
 use super::witness::{self, Mark};
-use super::{AppendError, Config, MAX_MARK, Position, ReadError, Record, SyncError};
+use super::{AppendError, Config, Position, ReadError, Record, SyncError};
 use crate::damage::{Damage, OpenError};
 use crate::disk::{Disk, DiskError};
-use crate::envelope::{FRAME_OVERHEAD, FileHeader, FileKey, FileKind, MAX_PAYLOAD, Place};
+use crate::envelope::{FRAME_OVERHEAD, FileKey};
 use crate::keys::{KeyRing, Salts};
 use crate::names;
 
 /// Records that one [`Log::read`] returns at most, whatever their size. Bounds the work under the lock.
 const MAX_READ: usize = 4096;
-/// A written buffer up to this many bytes is used again; a larger one goes back to the allocator.
-const KEPT_BUFFER: usize = 1 << 20;
-
 /// A log in one directory. Shared between threads; see [`super`].
 #[derive(Debug)]
 pub struct Log {
@@ -41,51 +39,6 @@ struct Writer {
     witness_ready: bool,
 }
 
-/// Where a segment ends.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct End {
-    pub(crate) number: u64,
-    pub(crate) offset: u64,
-    pub(crate) frames: u64,
-}
-
-struct Inner {
-    state: State,
-    keys: KeyRing,
-    salts: Salts,
-    file_keys: BTreeMap<u64, Arc<FileKey>>,
-    /// The newest segment, with what waits to be written.
-    end: End,
-    /// Whether `end` may be appended to: this process made it.
-    ours: bool,
-    /// Durable bytes of the newest segment.
-    synced: u64,
-    /// Written bytes: segment and offset.
-    written: (u64, u64),
-    chunks: VecDeque<Chunk>,
-    waiting: usize,
-    spare: Vec<u8>,
-    position: Position,
-    durable: Position,
-    full: bool,
-    failed: Option<Arc<str>>,
-}
-
-impl std::fmt::Debug for Inner {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let records = self.state.first()..self.state.next();
-        formatter.debug_struct("Inner").field("records", &records).field("end", &self.end).finish_non_exhaustive()
-    }
-}
-
-/// Sealed bytes that wait to be written to one place.
-#[derive(Debug)]
-struct Chunk {
-    segment: u64,
-    offset: u64,
-    bytes: Vec<u8>,
-}
-
 impl Log {
     /// Opens the log in this directory, or begins one where there is none.
     ///
@@ -98,26 +51,11 @@ impl Log {
         config: Config,
     ) -> Result<(Arc<Self>, Recovery), OpenError> {
         let found = recover::run(disk.as_ref(), &keys, config.cache_bytes)?;
-        let inner = Inner {
-            state: found.state,
-            keys,
-            salts,
-            file_keys: found.file_keys,
-            synced: found.end.offset,
-            written: (found.end.number, found.end.offset),
-            end: found.end,
-            ours: false,
-            chunks: VecDeque::new(),
-            waiting: 0,
-            spare: Vec::new(),
-            position: Position(0),
-            durable: Position(0),
-            full: false,
-            failed: None,
-        };
-        let writer = Writer { generation: found.generation, witness_ready: false };
+        let (generation, report) = (found.generation, found.report.clone());
+        let inner = Inner::new(found, keys, salts);
+        let writer = Writer { generation, witness_ready: false };
         let log = Self { disk, config, writer: Mutex::new(writer), inner: Mutex::new(inner) };
-        Ok((Arc::new(log), found.report))
+        Ok((Arc::new(log), report))
     }
 
     /// Adds records that follow the last one; an empty log may start anywhere past what was purged. All or none.
@@ -127,14 +65,7 @@ impl Log {
     /// [`AppendError`]; nothing was added then.
     pub fn append(&self, records: Vec<Record>) -> Result<Position, AppendError> {
         let mut inner = self.inner.lock();
-        check_batch(&inner.state, &records)?;
-        inner.admit(self.config.pending_bytes)?;
-        for record in records {
-            inner.rotate_if_due(self.config.segment_bytes)?;
-            let location = inner.seal(kind::APPEND, record.index, &record.payload);
-            inner.state.push(record, location);
-        }
-        inner.evict(self.config.cache_bytes);
+        inner.append(records, self.config)?;
         Ok(inner.advance())
     }
 
@@ -267,9 +198,9 @@ impl Log {
             let file = names::segment(chunk.segment);
             if chunk.offset == 0 {
                 create_whole(self.disk.as_ref(), &file, &chunk.bytes)?;
-            } else {
-                self.disk.write_at(&file, chunk.offset, &chunk.bytes)?;
+                continue;
             }
+            self.disk.write_at(&file, chunk.offset, &chunk.bytes)?;
             if chunks.get(at + 1).is_none_or(|next| next.segment != chunk.segment) {
                 self.disk.sync(&file)?;
             }
@@ -376,144 +307,6 @@ impl Writer {
             let _ = witness::write(disk, self.generation, mark);
         }
     }
-}
-
-impl Inner {
-    fn admit(&self, limit: usize) -> Result<(), AppendError> {
-        if let Some(failed) = &self.failed {
-            return Err(AppendError::Failed(failed.clone()));
-        }
-        let waiting = self.waiting;
-        match (waiting >= limit, self.full) {
-            (false, _) => Ok(()),
-            (true, true) => Err(AppendError::Full { waiting }),
-            (true, false) => Err(AppendError::Backlog { waiting }),
-        }
-    }
-
-    /// Adds a frame that is no record.
-    fn note(&mut self, config: Config, kind: u8, index: u64, payload: &[u8]) -> Result<(), AppendError> {
-        let bytes = payload.len();
-        if bytes > MAX_MARK {
-            return Err(AppendError::TooLarge { bytes, limit: MAX_MARK });
-        }
-        self.admit(config.pending_bytes)?;
-        self.rotate_if_due(config.segment_bytes)?;
-        self.seal(kind, index, payload);
-        Ok(())
-    }
-
-    fn rotate_if_due(&mut self, segment_bytes: u64) -> Result<(), AppendError> {
-        if self.ours && self.end.offset < segment_bytes {
-            return Ok(());
-        }
-        let salt = (self.salts)().ok_or(AppendError::NoSalt)?;
-        let (id, key) = self.keys.active();
-        let number = self.end.number + 1;
-        let header = FileHeader { kind: FileKind::Log, key: id, number, salt };
-        let key = Arc::new(FileKey::derive(key, &header));
-        let checkpoint = Checkpoint {
-            previous_end: self.end.offset,
-            previous_frames: self.end.frames,
-            first: self.state.first(),
-            next: self.state.next(),
-            meta: self.state.meta.clone(),
-        };
-        let bytes = header.encode().to_vec();
-        self.end = End { number, offset: bytes.len() as u64, frames: 0 };
-        self.synced = 0;
-        self.ours = true;
-        self.waiting += bytes.len();
-        self.chunks.push_back(Chunk { segment: number, offset: 0, bytes });
-        self.file_keys.insert(number, key);
-        self.state.add_segment(number);
-        self.seal(kind::CHECKPOINT, 0, &checkpoint.encode());
-        Ok(())
-    }
-
-    /// Seals one frame onto the newest segment's waiting bytes.
-    fn seal(&mut self, kind: u8, index: u64, payload: &[u8]) -> Location {
-        let End { number: segment, offset, frames } = self.end;
-        if self.chunks.back().is_none_or(|chunk| chunk.segment != segment) {
-            self.chunks.push_back(Chunk { segment, offset, bytes: std::mem::take(&mut self.spare) });
-        }
-        let chunk = self.chunks.back_mut().expect("there is one now");
-        let place = Place { kind, sequence: frames, index, synced: self.synced, offset };
-        self.file_keys[&segment].seal(place, payload, &mut chunk.bytes);
-        let size = payload.len() + FRAME_OVERHEAD;
-        self.waiting += size;
-        self.end = End { number: segment, offset: offset + size as u64, frames: frames + 1 };
-        Location { segment, offset, length: payload.len() as u32 }
-    }
-
-    fn advance(&mut self) -> Position {
-        self.position.0 += 1;
-        self.position
-    }
-
-    fn evict(&mut self, limit: usize) {
-        self.state.evict(limit, self.written);
-    }
-
-    fn mark_durable(&mut self, chunks: &VecDeque<Chunk>, position: Position, cache_bytes: usize) -> Mark {
-        self.waiting -= chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>();
-        self.durable = position;
-        self.full = false;
-        if let Some(last) = chunks.back() {
-            self.written = (last.segment, last.offset + last.bytes.len() as u64);
-            if last.segment == self.end.number {
-                self.synced = self.written.1;
-            }
-        }
-        self.evict(cache_bytes);
-        Mark { segment: self.written.0, offset: self.written.1 }
-    }
-
-    fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() <= KEPT_BUFFER {
-            buffer.clear();
-            self.spare = buffer;
-        }
-    }
-
-    /// What could not be written waits again, before all that came since.
-    fn set_back(&mut self, mut chunks: VecDeque<Chunk>, error: &DiskError) -> SyncError {
-        chunks.append(&mut self.chunks);
-        self.chunks = chunks;
-        if matches!(error, DiskError::Full { .. }) {
-            self.full = true;
-            return SyncError::Full;
-        }
-        let reason: Arc<str> = describe(error).into();
-        self.failed = Some(reason.clone());
-        SyncError::Failed(reason)
-    }
-}
-
-/// The error and its sources in one line: it is told again to every later caller.
-fn describe(error: &DiskError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
-}
-
-fn check_batch(state: &State, records: &[Record]) -> Result<(), AppendError> {
-    for (at, record) in records.iter().enumerate() {
-        let follows = match at.checked_sub(1) {
-            None => state.accepts(record.index),
-            Some(before) => record.index == records[before].index + 1,
-        };
-        if !follows {
-            let expected = at.checked_sub(1).map_or(state.next(), |before| records[before].index + 1);
-            return Err(AppendError::Gap { index: record.index, expected });
-        }
-        let bytes = record.payload.len();
-        if bytes > MAX_PAYLOAD {
-            return Err(AppendError::TooLarge { bytes, limit: MAX_PAYLOAD });
-        }
-    }
-    Ok(())
 }
 
 /// Makes a file appear whole or not at all, and durable.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Record;
-use super::handle::End;
+use super::pending::End;
 use super::state::{Location, State};
 use super::wire::{Checkpoint, kind};
 use super::witness::{self, Mark};
