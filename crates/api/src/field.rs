@@ -311,7 +311,10 @@ mod tests {
         check(|e, p| e.required(p, "say it"), "Required value: say it");
         check(|e, p| e.invalid(p, "a\"b", "no"), r#"Invalid value: "a\"b": no"#);
         check(|e, p| e.invalid(p, json!({"b": "<", "a": 1}), "no"), r#"Invalid value: {"a":1,"b":"\u003c"}: no"#);
-        check(|e, p| e.invalid(p, -1, "must be greater than or equal to 0"), "Invalid value: -1: must be greater than or equal to 0");
+        check(
+            |e, p| e.invalid(p, -1, "must be greater than or equal to 0"),
+            "Invalid value: -1: must be greater than or equal to 0",
+        );
         check(|e, p| e.not_supported(p, "x", &["a", "b"]), r#"Unsupported value: "x": supported values: "a", "b""#);
         check(|e, p| e.duplicate(p, "x"), r#"Duplicate value: "x""#);
         check(|e, p| e.not_found(p, "x"), r#"Not found: "x""#);

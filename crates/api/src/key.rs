@@ -55,7 +55,10 @@ mod tests {
 
     #[test]
     fn a_key_comes_apart_as_it_was_made() {
-        let cases = [("", "pods", "default", "a", "core/pods/default/a"), ("apps", "deployments", "", "b", "apps/deployments//b")];
+        let cases = [
+            ("", "pods", "default", "a", "core/pods/default/a"),
+            ("apps", "deployments", "", "b", "apps/deployments//b"),
+        ];
         for (group, plural, ns, name, expect) in cases {
             let key = object(group, plural, ns, name);
             assert_eq!(key, expect);

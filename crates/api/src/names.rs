@@ -24,7 +24,8 @@ const SUBDOMAIN_FORMAT: &str = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0
 const KEY_FORMAT: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const LABEL_WORDS: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
 const SUBDOMAIN_WORDS: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
-const KEY_WORDS: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+const KEY_WORDS: &str =
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 
 /// The name that `generateName` gives with these random numbers, taken modulo the alphabet.
 /// Draw anew on a collision.
@@ -45,7 +46,11 @@ pub fn dns1123_label(name: &str) -> Vec<String> {
     let mut errors = too_long(name, LABEL_MAX, "characters");
     if !is_label(name) {
         let dots = is_subdomain(name);
-        errors.push(if dots { "must not contain dots".to_owned() } else { regex(LABEL_WORDS, LABEL_FORMAT, &["my-name", "123-abc"]) });
+        errors.push(if dots {
+            "must not contain dots".to_owned()
+        } else {
+            regex(LABEL_WORDS, LABEL_FORMAT, &["my-name", "123-abc"])
+        });
     }
     errors
 }
@@ -148,7 +153,8 @@ pub fn c_identifier(name: &str) -> Vec<String> {
 /// Name of an environment variable, by the relaxed rule in force since 1.34.
 #[must_use]
 pub fn env_var(name: &str) -> Vec<String> {
-    const WORDS: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+    const WORDS: &str =
+        "a valid environment variable name must consist only of printable ASCII characters other than '='";
     if name.is_empty() {
         return vec!["environment variable name must be non-empty".to_owned()];
     }

@@ -233,7 +233,10 @@ mod tests {
     fn checks_metadata_on_create() {
         check(json!({"name": "a", "namespace": "b"}), &[]);
         check(json!({"generateName": "a-", "name": "a-xyz", "namespace": "b"}), &[]);
-        check(json!({}), &["metadata.name: Required value: name or generateName is required", "metadata.namespace: Required value"]);
+        check(
+            json!({}),
+            &["metadata.name: Required value: name or generateName is required", "metadata.namespace: Required value"],
+        );
         let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "u", "controller": true});
         check(json!({"name": "a", "namespace": "b", "ownerReferences": [owner]}), &[]);
         check(
@@ -245,7 +248,9 @@ mod tests {
         );
         check(
             json!({"name": "a", "namespace": "b", "finalizers": ["orphan", "foregroundDeletion"]}),
-            &[r#"metadata.finalizers: Invalid value: ["orphan","foregroundDeletion"]: finalizer orphan and foregroundDeletion cannot be both set"#],
+            &[
+                r#"metadata.finalizers: Invalid value: ["orphan","foregroundDeletion"]: finalizer orphan and foregroundDeletion cannot be both set"#,
+            ],
         );
         check(
             json!({"name": "a", "namespace": "b", "annotations": {"UPPER.io/x": "y".repeat(ANNOTATIONS_MAX)}}),
@@ -279,7 +284,9 @@ mod tests {
         check_change(
             json!({"resourceVersion": "1", "finalizers": ["b", "a"], "deletionTimestamp": "2026-01-01T00:00:00Z"}),
             json!({"resourceVersion": "1", "finalizers": ["a"], "deletionTimestamp": "2026-01-01T00:00:00Z"}),
-            &[r#"metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{"b"}"#],
+            &[
+                r#"metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{"b"}"#,
+            ],
         );
     }
 }

@@ -270,7 +270,8 @@ impl Status {
     #[must_use]
     pub fn unsupported_media_type(accepted: &[&str]) -> Self {
         let known = accepted.join(", ");
-        let message = format!("the body of the request was in an unknown format - accepted media types include: {known}");
+        let message =
+            format!("the body of the request was in an unknown format - accepted media types include: {known}");
         Self::failure(415, "UnsupportedMediaType", message, None)
     }
 
@@ -337,7 +338,12 @@ mod tests {
         let verb = r#"patch is not supported on resources of kind "pods""#;
         check(&Status::method_not_supported(PODS, "patch"), 405, "MethodNotAllowed", verb);
         check(&Status::internal_error("x"), 500, "InternalError", "Internal error occurred: x");
-        check(&Status::request_entity_too_large(3), 413, "RequestEntityTooLarge", "Request entity too large: limit is 3");
+        check(
+            &Status::request_entity_too_large(3),
+            413,
+            "RequestEntityTooLarge",
+            "Request entity too large: limit is 3",
+        );
         check(&Status::timeout("slow", 1), 504, "Timeout", "Timeout: slow");
     }
 
