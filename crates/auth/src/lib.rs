@@ -2,8 +2,12 @@
 //! as arguments. The design is in ARCHITECTURE.md, "Identity".
 
 pub mod attributes;
+pub mod bootstrap;
 pub mod decision;
+pub mod impersonate;
 pub mod rbac;
+pub mod review;
+pub mod token;
 pub mod user;
 
 pub use attributes::{Attributes, RequestInfo};
