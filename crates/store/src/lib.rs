@@ -13,6 +13,8 @@ mod requests;
 mod snapshot;
 mod state;
 pub mod storage;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
 mod transaction;
 mod view;
 mod window;

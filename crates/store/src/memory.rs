@@ -95,3 +95,36 @@ impl Storage for MemoryStorage {
         *self.0.cut_off.lock()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::suite;
+
+    #[test]
+    fn behaves_as_every_storage() {
+        block_on(suite::run(|| async { MemoryStorage::default() }));
+    }
+
+    #[test]
+    fn refuses_fresh_reads_and_writes_while_cut_off() {
+        let storage = MemoryStorage::default();
+        storage.cut_off(Some(Duration::from_secs(3)));
+        let no_quorum = ReadError::NoQuorum(Duration::from_secs(3));
+        assert_eq!(block_on(storage.read(Freshness::Linearizable)), Err(no_quorum));
+        assert!(block_on(storage.read(Freshness::Any)).is_ok());
+        let proposal = block_on(storage.propose(suite::command(1, vec![], vec![suite::put("/a", "")])));
+        assert!(matches!(proposal, Err(WriteError::NotAccepted(_))));
+        storage.cut_off(None);
+        assert!(block_on(storage.read(Freshness::Linearizable)).is_ok());
+    }
+
+    #[test]
+    fn tells_what_revision_it_has_not_reached() {
+        let (wanted, newest) = (Revision(1), Revision(0));
+        let read = block_on(MemoryStorage::default().read(Freshness::AtLeast(wanted)));
+        assert_eq!(read, Err(ReadError::Ahead { wanted, newest }));
+    }
+}
