@@ -4,8 +4,8 @@
 //! random number and does no I/O, so two nodes (and two binary versions) that apply the same commands hold the
 //! same state. The design is in ARCHITECTURE.md, "Store".
 
-pub mod command;
 mod codec;
+pub mod command;
 mod hub;
 pub mod memory;
 pub mod record;
@@ -15,6 +15,8 @@ mod state;
 pub mod storage;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod view;
 mod window;

@@ -203,8 +203,7 @@ impl Restore {
         let Start { applied, revision, compacted, incarnation } = start;
         self.state.applied = applied;
         let tree = Arc::make_mut(&mut self.state.tree);
-        (tree.revision, tree.compacted, tree.incarnation, tree.term) =
-            (revision, compacted, incarnation, applied.term);
+        (tree.revision, tree.compacted, tree.incarnation, tree.term) = (revision, compacted, incarnation, applied.term);
     }
 
     fn fill(&mut self, chunk: Chunk) -> Result<(), RestoreError> {

@@ -71,10 +71,11 @@ impl Tree {
 }
 
 fn index_entries(record: &Record) -> impl Iterator<Item = IndexEntry> {
-    record
-        .indexes
-        .iter()
-        .map(|(name, value)| IndexEntry { name: name.clone(), value: value.clone(), key: record.key.clone() })
+    record.indexes.iter().map(|(name, value)| IndexEntry {
+        name: name.clone(),
+        value: value.clone(),
+        key: record.key.clone(),
+    })
 }
 
 /// A snapshot of the whole state at one revision; cheap to hold and to clone.
