@@ -185,7 +185,10 @@ impl Restore {
         self.place += 1;
         match (self.ended, place, chunk) {
             (true, ..) => Err(RestoreError::Damaged("chunks after the end")),
-            (_, 0, Chunk::Start(start)) => Ok(self.start(start)),
+            (_, 0, Chunk::Start(start)) => {
+                self.start(start);
+                Ok(())
+            }
             (_, 0, _) | (_, _, Chunk::Start(_)) => Err(RestoreError::Damaged("a start elsewhere than first")),
             (.., chunk) => self.fill(chunk),
         }

@@ -80,7 +80,7 @@ impl Seat {
         inner.waker.take()
     }
 
-    /// The next item; pending is `Pending(true)` where the window has to be read first.
+    /// The next item; notes the waker where there is nothing to do.
     pub(super) fn poll_buffer(&self, waker: &Waker) -> Buffered {
         let mut inner = self.inner.lock();
         if let Some(batch) = inner.buffer.pop_front() {
@@ -108,15 +108,13 @@ impl Seat {
             inner.ended.get_or_insert(WatchError::Lagged);
             return Poll::Ready(());
         }
-        let mut scanned = 0;
-        for batch in window.after(reached) {
+        for (scanned, batch) in window.after(reached).enumerate() {
             if scanned == SCANNED_BATCHES || inner.buffer.len() == BUFFERED_BATCHES {
                 inner.behind = Some(reached);
                 return if inner.buffer.is_empty() { Poll::Pending } else { Poll::Ready(()) };
             }
             inner.buffer.extend(within(&self.scope, batch));
             reached = batch[0].revision;
-            scanned += 1;
         }
         inner.behind = None;
         Poll::Ready(())
