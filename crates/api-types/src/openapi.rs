@@ -5,9 +5,10 @@
 //! takes some milliseconds, so callers keep what they rendered. Spec:
 //! <https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interface-definition>.
 //!
-//! Leaves out: the protobuf form of v2, the deprecated `/watch/` paths, custom resources, security schemes.
+//! Leaves out: the deprecated `/watch/` paths, custom resources, security schemes.
 
 mod enrich;
+mod gnostic;
 mod lists;
 mod operations;
 mod parameters;
@@ -86,6 +87,20 @@ pub fn v2(resources: &[Resource], release: &str) -> Value {
         "paths": paths(resources, Dialect::V2),
         "definitions": definitions(resources, Dialect::V2),
     })
+}
+
+/// Media types under which clients ask for [`v2_protobuf`]. kubectl asks for the first.
+pub const V2_PROTOBUF_ACCEPTED: &[&str] =
+    &["application/com.github.proto-openapi.spec.v2@v1.0+protobuf", V2_PROTOBUF_MEDIA];
+
+/// The `Content-Type` of an answer with [`v2_protobuf`]. Not what kubectl asked for: that has an `@`, which is no valid media
+/// type, and client-go fails to parse the answer.
+pub const V2_PROTOBUF_MEDIA: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+/// A document made by [`v2`], in protobuf.
+#[must_use]
+pub fn v2_protobuf(document: &Value) -> Vec<u8> {
+    gnostic::encode(document)
 }
 
 /// The document at `/openapi/v3`. `documents`: path of each group version (see [`path`]) and the hash of its document.
