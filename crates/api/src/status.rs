@@ -20,9 +20,8 @@ pub struct Status {
     /// List metadata, always empty.
     #[serde(default)]
     pub metadata: Empty,
-    /// `Success` or `Failure`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub status: String,
+    /// Whether it went well.
+    pub status: Outcome,
     /// For people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
@@ -31,10 +30,19 @@ pub struct Status {
     pub reason: String,
     /// More for machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub details: Option<Details>,
+    pub details: Option<Box<Details>>,
     /// The HTTP status code.
     #[serde(default)]
     pub code: u16,
+}
+
+/// Whether what was asked was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It was.
+    Success,
+    /// It was not.
+    Failure,
 }
 
 /// An object without fields.
@@ -119,10 +127,10 @@ impl Status {
             kind: "Status".to_owned(),
             api_version: "v1".to_owned(),
             metadata: Empty {},
-            status: "Failure".to_owned(),
+            status: Outcome::Failure,
             message: message.into(),
             reason: reason.to_owned(),
-            details,
+            details: details.map(Box::new),
             code,
         }
     }
@@ -130,7 +138,7 @@ impl Status {
     /// What a DELETE answers that has no object to show.
     #[must_use]
     pub fn success(details: Option<Details>) -> Self {
-        Self { status: "Success".to_owned(), ..Self::failure(200, "", "", details) }
+        Self { status: Outcome::Success, ..Self::failure(200, "", "", details) }
     }
 
     /// 404: no such object.

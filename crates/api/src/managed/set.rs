@@ -103,6 +103,24 @@ impl Set {
         Self(kept.map(|(element, entry)| (element.clone(), entry.clone())).collect())
     }
 
+    /// The set with every path on the way to a member made a member where `rule` says so of it.
+    #[must_use]
+    pub(crate) fn map_members(&self, rule: &dyn Fn(&[&str]) -> bool) -> Self {
+        self.map_below(&mut Vec::new(), rule)
+    }
+
+    fn map_below<'s>(&'s self, path: &mut Vec<&'s str>, rule: &dyn Fn(&[&str]) -> bool) -> Self {
+        let mut mapped = Self::new();
+        for (element, entry) in &self.0 {
+            path.push(element);
+            let member = entry.member || rule(path);
+            let below = entry.below.map_below(path, rule);
+            path.pop();
+            mapped.0.insert(element.clone(), Entry { member, below });
+        }
+        mapped
+    }
+
     /// All paths in it, in order, as messages spell them: `.spec.containers[name="a"].image`.
     #[must_use]
     pub fn paths(&self) -> Vec<String> {
@@ -112,9 +130,8 @@ impl Set {
     }
 
     fn collect_paths(&self, prefix: &str, paths: &mut Vec<String>) {
-        for (element, entry) in self.0.iter().filter(|(_, entry)| entry.member) {
+        for (element, _) in self.0.iter().filter(|(_, entry)| entry.member) {
             paths.push(format!("{prefix}{}", spell(element)));
-            _ = entry;
         }
         for (element, entry) in &self.0 {
             entry.below.collect_paths(&format!("{prefix}{}", spell(element)), paths);

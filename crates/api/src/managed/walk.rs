@@ -3,7 +3,7 @@
 //! Main functions: [`fields_of`], [`compare`], [`remove`]. Depth is bounded by the parser that read the values.
 //! Spec: <https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy>.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -77,16 +77,23 @@ pub fn compare(old: Option<&Value>, new: Option<&Value>, node: Node) -> Changes 
     changes
 }
 
-fn compare_at(old: Option<&Value>, new: Option<&Value>, node: Node, path: &mut Vec<String>, changes: &mut Changes) {
+fn compare_at<'a>(
+    old: Option<&'a Value>,
+    new: Option<&'a Value>,
+    node: Node,
+    path: &mut Vec<String>,
+    changes: &mut Changes,
+) {
     let both_empty = is_empty(old) && is_empty(new);
     match node.kind {
         Kind::Object(_) | Kind::Map(_) if !both_empty && maps(old) && maps(new) => {
-            let fields = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
+            let fields = |value: Option<&'a Value>| value.and_then(Value::as_object);
             let (before, after) = (fields(old), fields(new));
-            let added = after.keys().filter(|name| !before.contains_key(*name));
-            for name in before.keys().chain(added) {
+            let names: BTreeSet<&String> = before.into_iter().chain(after).flat_map(Map::keys).collect();
+            for name in names {
+                let side = |map: Option<&'a Map<String, Value>>| map.and_then(|map| map.get(name));
                 path.push(format!("f:{name}"));
-                compare_at(before.get(name), after.get(name), node.child(name), path, changes);
+                compare_at(side(before), side(after), node.child(name), path, changes);
                 path.pop();
             }
             container(old, new, path, changes);
@@ -100,9 +107,7 @@ fn compare_at(old: Option<&Value>, new: Option<&Value>, node: Node, path: &mut V
 }
 
 fn compare_lists(old: Option<&Value>, new: Option<&Value>, node: Node, path: &mut Vec<String>, changes: &mut Changes) {
-    let items = |value: Option<&'_ Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
-    let (before, after) = (items(old), items(new));
-    let (before, after) = (group(&before, node), group(&after, node));
+    let (before, after) = (group(items(old), node), group(items(new), node));
     let added = after.keys().filter(|element| !before.contains_key(*element));
     for element in before.keys().chain(added) {
         let none = Vec::new();
@@ -137,6 +142,10 @@ fn leaf(old: Option<&Value>, new: Option<&Value>, path: &[String], changes: &mut
     container(old, new, path, changes);
 }
 
+fn items(value: Option<&Value>) -> &[Value] {
+    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
 fn maps(value: Option<&Value>) -> bool {
     value.is_none_or(|value| value.is_object() || value.is_null())
 }
@@ -156,7 +165,7 @@ fn is_empty(value: Option<&Value>) -> bool {
 
 /// The value without these fields; `None` where nothing is left of an object or list.
 #[must_use]
-pub fn remove(value: &Value, gone: &Set, node: Node) -> Option<Value> {
+pub(crate) fn remove(value: &Value, gone: &Set, node: Node) -> Option<Value> {
     match (node.kind, value) {
         (Kind::Object(_) | Kind::Map(_), Value::Object(map)) => {
             let kept: Map<String, Value> = map
