@@ -15,8 +15,9 @@ use crate::{
     Caller, Channel, KeyFingerprint, Method, PeerTable, Protocol, Serve,
     admit::{self, Admission},
     callers::{allowed, opens},
+    limit::PerKey,
     tls,
-    transport::STREAMS,
+    transport::{CONNECTION_WINDOW, STREAMS},
 };
 
 /// Handshakes under way at once. Each costs some ten KiB and a signature; 200 nodes that come back at once fit.
@@ -33,6 +34,9 @@ const STRANGERS: usize = 256;
 
 /// A stranger has asked and been answered within so long, or is shown the door.
 const STRANGER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connections of one member at once: one per protocol, and those that it lost without our knowing yet.
+const CONNECTIONS_PER_MEMBER: usize = 32;
 
 /// The method follows the stream's opening at once.
 const METHOD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,6 +65,7 @@ pub(crate) struct Acceptor {
     admission: ArcSwapOption<admit::Gate>,
     handshakes: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
+    members: Arc<PerKey>,
 }
 
 impl Acceptor {
@@ -71,6 +76,7 @@ impl Acceptor {
             admission: ArcSwapOption::empty(),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             strangers: Arc::new(Semaphore::new(STRANGERS)),
+            members: PerKey::new(CONNECTIONS_PER_MEMBER),
         }
     }
 
@@ -160,6 +166,9 @@ impl Acceptor {
     }
 
     async fn member(self: Arc<Self>, connection: Connection, protocol: Protocol, key: KeyFingerprint) {
+        let Some(_use) = self.members.take(key) else {
+            return connection.close(code::BUSY, b"too many connections of this node");
+        };
         let mut changes = self.table.changes();
         let mut exchanges = JoinSet::new();
         let mut granted = false;
@@ -171,6 +180,7 @@ impl Acceptor {
             }
             if !granted {
                 connection.set_max_concurrent_bi_streams(VarInt::from_u32(STREAMS));
+                connection.set_receive_window(VarInt::from_u32(CONNECTION_WINDOW));
                 granted = true;
             }
             tokio::select! {

@@ -36,6 +36,8 @@ const LABELS_LIMIT: usize = 64;
 /// Decides who becomes a member, and makes it so in the replicated membership.
 pub trait Admission: Send + Sync + 'static {
     /// Decides on a request. `key` is proven, by the handshake and by the CSR; `from` is where it came from.
+    /// A key that is a member's already is answered as before, whatever its token says: the first answer may have
+    /// been lost on its way, and a token for one use was used by it.
     fn admit(
         &self,
         request: JoinRequest,

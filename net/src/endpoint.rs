@@ -13,7 +13,7 @@ use crate::{
     pool::Pool,
     socket::{Adapter, Datagrams},
     tls::{self, Credentials},
-    transport::{self, STREAMS_UNJUDGED},
+    transport::{self, CONNECTION_WINDOW_UNJUDGED, STREAMS_UNJUDGED},
 };
 pub use crate::{
     tls::TlsError,
@@ -103,7 +103,7 @@ impl Endpoint {
     fn start_on(config: EndpointConfig, socket: Arc<dyn quinn::AsyncUdpSocket>) -> Result<Self, EndpointError> {
         let credentials = Credentials::new(vec![config.certificate, config.authority], config.identity.key())?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls::server(credentials.clone())?));
-        server.transport_config(transport::config(STREAMS_UNJUDGED));
+        server.transport_config(transport::config(STREAMS_UNJUDGED, CONNECTION_WINDOW_UNJUDGED));
         let endpoint = quinn::Endpoint::new_with_abstract_socket(
             transport::endpoint_config(&config.identity),
             Some(server),

@@ -39,6 +39,12 @@ impl FromStr for NodeId {
     }
 }
 
+impl From<u64> for NodeId {
+    fn from(id: u64) -> Self {
+        Self(id)
+    }
+}
+
 /// What a member is to the quorum, by the replicated membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {

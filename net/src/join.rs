@@ -26,7 +26,13 @@ const JOIN: Method = Method(0);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Spread of the retries of joiners that were sent away together.
-const JITTER_MS: u32 = 1000;
+const JITTER_MS: u64 = 1000;
+
+/// Pause after nobody answered: a member may be restarting, or answering many others.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause that a server may ask for.
+const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why this machine did not join. Each tells its user what to do.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +86,7 @@ pub enum JoinError {
 }
 
 /// Joins through the first of `addresses` that answers. The request's token, secret, node and CSR are set here from
-/// `token` and `identity`. A busy cluster is asked again until `patience` is used up. Repeating it is safe.
+/// `token` and `identity`. A cluster that is busy or does not answer is asked again until `patience` is used up.
 ///
 /// # Errors
 /// [`JoinError`].
@@ -99,17 +105,29 @@ pub async fn join(
     let credentials = Credentials::new(vec![ca::self_signed(identity.key(), now)?], identity.key())?;
     let deadline = Instant::now() + patience;
     loop {
-        match ask(&credentials, token, addresses, request.clone()).await? {
+        let asked = ask(&credentials, token, addresses, request.clone()).await;
+        let error = match asked.and_then(|reply| reply.map_err(JoinError::Refused)) {
             Ok(answer) => return checked(identity, token, answer),
-            Err(JoinRefusal::Busy { retry_after_ms }) => {
-                let jitter = rand::rng().random_range(0..JITTER_MS);
-                let wait = Duration::from_millis(u64::from(retry_after_ms) + u64::from(jitter));
-                if Instant::now() + wait >= deadline {
-                    return Err(JoinError::Refused(JoinRefusal::Busy { retry_after_ms }));
-                }
-                sleep(wait).await;
+            Err(error) => error,
+        };
+        let Some(pause) = error.retry_after() else { return Err(error) };
+        let wait = pause + Duration::from_millis(rand::rng().random_range(0..JITTER_MS));
+        if Instant::now() + wait >= deadline {
+            return Err(error);
+        }
+        sleep(wait).await;
+    }
+}
+
+impl JoinError {
+    /// When asking again may help; `None` where it does not.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(JoinRefusal::Busy { retry_after_ms }) => {
+                Some(Duration::from_millis(u64::from(*retry_after_ms)).min(RETRY_AFTER_LIMIT))
             }
-            Err(refusal) => return Err(JoinError::Refused(refusal)),
+            Self::Unreachable { .. } | Self::Broken(_) | Self::NoAnswer => Some(RETRY_PAUSE),
+            _ => None,
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod id;
 pub mod identity;
 pub mod join;
 pub mod key;
+mod limit;
 pub mod peers;
 pub mod pipe;
 mod pool;

@@ -120,7 +120,7 @@ pub(crate) fn client_config(
     expect: Expect,
 ) -> Result<quinn::ClientConfig, tls::TlsError> {
     let mut config = quinn::ClientConfig::new(Arc::new(tls::client(credentials, protocol, expect)?));
-    config.transport_config(transport::config(STREAMS_FROM_SERVER));
+    config.transport_config(transport::config(STREAMS_FROM_SERVER, transport::CONNECTION_WINDOW));
     Ok(config)
 }
 

@@ -74,3 +74,6 @@ impl AsyncUdpSocket for Adapter {
         self.0.local_address()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,13 @@ pub(crate) fn authority() -> Ca {
     Ca::create(CaKind::Node, "test", SystemTime::now()).unwrap()
 }
 
+/// A node's certificate, good for a year from `issued`.
+pub(crate) fn certificate(ca: &Ca, identity: &Identity, issued: SystemTime) -> Vec<u8> {
+    let profile = Profile::Node { cluster: "test".into(), id: identity.id(), name: "n".into() };
+    let year = Duration::from_secs(365 * 24 * 3600);
+    ca.issue_for(&profile, identity.key(), issued, year).unwrap()
+}
+
 pub(crate) struct Node {
     pub(crate) identity: Arc<Identity>,
     pub(crate) endpoint: Endpoint,
@@ -43,9 +50,7 @@ impl Node {
 
     /// A node with this identity and address, its certificate issued at `issued` for a year.
     pub(crate) fn start_as(ca: &Ca, identity: Arc<Identity>, address: SocketAddr, issued: SystemTime) -> Self {
-        let profile = Profile::Node { cluster: "test".into(), id: identity.id(), name: "n".into() };
-        let year = Duration::from_secs(365 * 24 * 3600);
-        let certificate = ca.issue_for(&profile, identity.key(), issued, year).unwrap();
+        let certificate = certificate(ca, &identity, issued);
         let peers = PeerTable::new();
         let config = EndpointConfig {
             identity: identity.clone(),

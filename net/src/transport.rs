@@ -26,13 +26,16 @@ pub(crate) const STREAMS: u32 = 2048;
 const STREAM_WINDOW: u32 = 2 << 20;
 
 /// Unread bytes per connection: what one peer can make this node hold.
-const CONNECTION_WINDOW: u32 = 32 << 20;
+pub(crate) const CONNECTION_WINDOW: u32 = 32 << 20;
+
+/// The same before it has been judged: a join request, twice over.
+pub(crate) const CONNECTION_WINDOW_UNJUDGED: u32 = 64 << 10;
 
 /// Bytes of a connection id: QUIC asks for at least 8 where they are random (RFC 9000 §5.1).
 const ID_LENGTH: usize = 8;
 
-/// The same for both ends, but for the streams a peer may open.
-pub(crate) fn config(peer_streams: u32) -> Arc<TransportConfig> {
+/// The same for both ends, but for the streams that a peer may open and the bytes it may send unread.
+pub(crate) fn config(peer_streams: u32, window: u32) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
     config
         .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().expect("5 s fit QUIC's 62 bits of milliseconds")))
@@ -41,7 +44,7 @@ pub(crate) fn config(peer_streams: u32) -> Arc<TransportConfig> {
         .max_concurrent_bidi_streams(VarInt::from_u32(peer_streams))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
-        .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
+        .receive_window(VarInt::from_u32(window))
         .datagram_receive_buffer_size(None);
     Arc::new(config)
 }

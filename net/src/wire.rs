@@ -3,7 +3,7 @@
 //! A frame is one bincode value of an enum whose variants are the versions, so an unknown version is told from
 //! garbage by its first byte. The connection's ALPN names the exchange's version; [`WireRange`] that of all else.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::{
     KeyFingerprint, NodeId,
     codec::{self, Malformed},
     peers::{Peer, Removed},
-    token::{TokenId, TokenSecret},
+    token::{Token, TokenId, TokenSecret},
 };
 
 /// Wire versions this binary speaks: its own and the one before.
@@ -37,6 +37,15 @@ impl WireRange {
     pub fn agree(self, other: Self) -> Option<u16> {
         let newest = self.newest.min(other.newest);
         (newest >= self.oldest.max(other.oldest)).then_some(newest)
+    }
+}
+
+impl fmt::Display for WireRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.oldest == self.newest {
+            true => write!(f, "{}", self.newest),
+            false => write!(f, "{} to {}", self.oldest, self.newest),
+        }
     }
 }
 
@@ -81,6 +90,27 @@ pub struct JoinRequest {
     pub labels: BTreeMap<String, String>,
     /// The cluster its data directory belongs to already, if any.
     pub cluster: Option<String>,
+}
+
+impl JoinRequest {
+    /// A request with nothing but what must be said. Node and CSR are set by [`crate::join`].
+    pub fn new(token: &Token, name: &str, addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            wire: WIRE,
+            software: env!("CARGO_PKG_VERSION").into(),
+            token: token.id,
+            secret: token.secret.clone(),
+            node: NodeId::default(),
+            name: name.into(),
+            replace: false,
+            csr: Vec::new(),
+            addresses,
+            zone: None,
+            voter: VoterPreference::Auto,
+            labels: BTreeMap::new(),
+            cluster: None,
+        }
+    }
 }
 
 /// The machine is a member.
@@ -149,7 +179,7 @@ pub enum JoinRefusal {
     #[error("node {0} was removed from this cluster for ever: empty the data directory and join as a new node")]
     Removed(NodeId),
     /// No version in common.
-    #[error("this mesh speaks wire versions {theirs:?} and the cluster {ours:?}: install the release the cluster runs")]
+    #[error("this mesh speaks wire version {theirs} and the cluster {ours}: install the release the cluster runs")]
     Version {
         /// The server's.
         ours: WireRange,

@@ -10,7 +10,7 @@ use crate::{
     Admission, NodeId, Role, TokenId,
     ca::{Ca, Profile},
     testing::{Node, authority, soon},
-    wire::{VoterPreference, WIRE, WireRange},
+    wire::{WIRE, WireRange},
 };
 
 /// Gives the refusals one after the other, then admits.
@@ -66,6 +66,7 @@ struct Lab {
     fake: Arc<Fake>,
     token: Token,
     joiner: Identity,
+    patience: Duration,
 }
 
 fn lab(refusals: Vec<JoinRefusal>) -> Lab {
@@ -80,30 +81,17 @@ fn lab_with(fake: Fake) -> Lab {
     let token = Token::create(&fake.ca.fingerprint(), &mut rng);
     let fake = Arc::new(fake);
     server.endpoint.admit(fake.clone());
-    Lab { server, fake, token, joiner: Identity::ephemeral(&mut rng).unwrap() }
+    let patience = Duration::from_secs(10);
+    Lab { server, fake, token, joiner: Identity::ephemeral(&mut rng).unwrap(), patience }
 }
 
 fn request(token: &Token) -> JoinRequest {
-    JoinRequest {
-        wire: WIRE,
-        software: "0.1.0".into(),
-        token: token.id,
-        secret: token.secret.clone(),
-        node: NodeId(0),
-        name: "n2".into(),
-        replace: false,
-        csr: Vec::new(),
-        addresses: vec!["0.0.0.0:7443".parse().unwrap()],
-        zone: None,
-        voter: VoterPreference::Auto,
-        labels: Default::default(),
-        cluster: None,
-    }
+    JoinRequest::new(token, "n2", vec!["0.0.0.0:7443".parse().unwrap()])
 }
 
 impl Lab {
     async fn join_as(&self, request: JoinRequest) -> Result<JoinAnswer, JoinError> {
-        let patience = Duration::from_secs(10);
+        let patience = self.patience;
         soon(join(&self.joiner, &self.token, &[self.server.address], request, SystemTime::now(), patience)).await
     }
 
@@ -210,7 +198,7 @@ async fn a_request_that_breaks_a_rule_never_reaches_admission() {
         (JoinRequest { name: "UPPER".into(), ..good.clone() }, "\"UPPER\""),
         (JoinRequest { name: "a..b".into(), ..good.clone() }, "--name"),
         (JoinRequest { addresses: vec![], ..good.clone() }, "0 addresses"),
-        (JoinRequest { wire: WireRange { oldest: 7, newest: 7 }, ..good.clone() }, "wire versions"),
+        (JoinRequest { wire: WireRange { oldest: 7, newest: 7 }, ..good.clone() }, "wire version 7 "),
     ] {
         let error = lab.join_as(bad).await.unwrap_err().to_string();
         assert!(error.contains(word), "{error}");
@@ -223,6 +211,7 @@ async fn nobody_there_is_told_with_the_address() {
     let mut lab = lab(vec![]);
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     lab.server.address = silent.local_addr().unwrap();
+    lab.patience = Duration::ZERO;
     let error = lab.join().await.unwrap_err();
     assert!(error.to_string().contains(&lab.server.address.to_string()), "{error}");
     assert!(matches!(error, JoinError::Unreachable { .. }));
