@@ -1,7 +1,8 @@
 //! Who is alive, by gossip: each node tells a few tiny values, and the others notice when it falls silent.
 //!
-//! Chitchat (scuttlebutt, phi-accrual failure detection) over [`Protocol::Gossip`]. **Gossip is a hint**, relayed and
-//! forgeable by any member: only ids of the peer table are believed, and keys, addresses and roles never come from it.
+//! Chitchat (scuttlebutt, phi-accrual failure detection) over [`crate::Protocol::Gossip`]. **Gossip is a hint**,
+//! relayed and forgeable by any member: only ids of the peer table are believed, and keys, addresses and roles never
+//! come from it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -52,7 +52,7 @@ pub enum TokenError {
     /// Longer than any token.
     #[error("token is longer than {TEXT_LIMIT} characters: paste the line that `mesh token create` printed")]
     TooLong,
-    /// Does not start with [`PREFIX`].
+    /// Does not start with `mesh1.`.
     #[error("token does not start with \"mesh1.\": paste the line that `mesh token create` printed")]
     Prefix,
     /// Not four parts.

@@ -93,7 +93,7 @@ pub struct JoinRequest {
 }
 
 impl JoinRequest {
-    /// A request with nothing but what must be said. Node and CSR are set by [`crate::join`].
+    /// A request with nothing but what must be said. Node and CSR are set by [`crate::join()`].
     pub fn new(token: &Token, name: &str, addresses: Vec<SocketAddr>) -> Self {
         Self {
             wire: WIRE,
