@@ -9,7 +9,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use crate::{
     Caller, Channel, KeyFingerprint, Method, PeerTable, Protocol, Serve,
@@ -89,7 +89,7 @@ impl Acceptor {
     }
 
     pub(crate) fn admit(&self, admission: Arc<dyn Admission>) {
-        self.admission.store(Some(Arc::new(admit::Gate::new(admission))));
+        self.admission.store(Some(Arc::new(admit::Gate::new(admission, self.table.clone()))));
     }
 
     /// Accepts until the endpoint closes. Dropping it ends all exchanges.
@@ -175,7 +175,7 @@ impl Acceptor {
         loop {
             let caller = self.table.load().caller(&key);
             if !opens(protocol, caller) {
-                info!(address = %connection.remote_address(), ?protocol, ?caller, %key, "caller refused");
+                debug!(address = %connection.remote_address(), ?protocol, ?caller, %key, "caller refused");
                 return connection.close(code::REFUSED, b"not a member in a role for this");
             }
             if !granted {

@@ -7,7 +7,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
-    Channel, KeyFingerprint,
+    Channel, KeyFingerprint, PeerTable,
     ca::csr_fingerprint,
     wire::{self, JoinAnswer, JoinRefusal, JoinRequest, WIRE},
 };
@@ -49,12 +49,13 @@ pub trait Admission: Send + Sync + 'static {
 /// Lets a bounded number of joiners through to [`Admission`].
 pub(crate) struct Gate {
     admission: Arc<dyn Admission>,
+    table: Arc<PeerTable>,
     turns: Semaphore,
 }
 
 impl Gate {
-    pub(crate) fn new(admission: Arc<dyn Admission>) -> Self {
-        Self { admission, turns: Semaphore::new(JOINS) }
+    pub(crate) fn new(admission: Arc<dyn Admission>, table: Arc<PeerTable>) -> Self {
+        Self { admission, table, turns: Semaphore::new(JOINS) }
     }
 
     /// Reads one request and answers it.
@@ -80,6 +81,9 @@ impl Gate {
             JoinRefusal::Invalid("the join request is malformed: is the joining mesh of another release?".into())
         })?;
         check(&request, key)?;
+        if self.table.load().is_removed(request.node, &key) {
+            return Err(JoinRefusal::Removed(request.node));
+        }
         let busy = |_| JoinRefusal::Busy { retry_after_ms: RETRY_AFTER_MS };
         let _turn = timeout(TURN_TIMEOUT, self.turns.acquire()).await.map_err(busy)?;
         timeout(DECISION_TIMEOUT, self.admission.admit(request, key, from)).await.map_err(busy)?

@@ -85,7 +85,15 @@ impl Pool {
                 }
             }
         };
-        dialing.await
+        let connection = dialing.await?;
+        // It may have been removed while it was dialed.
+        match self.table.load().get(to) {
+            Some(_) => Ok(connection),
+            None => {
+                connection.close(VarInt::from_u32(0), b"no longer a member");
+                Err(DialError::Unknown(to))
+            }
+        }
     }
 
     /// Starts a dial that goes on though its first caller gives up: others may wait for it.

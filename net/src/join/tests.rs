@@ -121,6 +121,19 @@ async fn a_member_may_ask_too() {
 }
 
 #[tokio::test]
+async fn a_removed_id_or_key_is_refused_before_anybody_is_asked() {
+    for by_id in [true, false] {
+        let lab = lab(vec![]);
+        let own = (lab.joiner.id(), lab.joiner.fingerprint());
+        let (id, key) = if by_id { (own.0, KeyFingerprint([1; 32])) } else { (NodeId(1), own.1) };
+        lab.server.peers.replace(vec![], &[crate::Removed { id, key }]);
+        let error = lab.join().await.unwrap_err();
+        assert!(matches!(error, JoinError::Refused(JoinRefusal::Removed(id)) if id == own.0), "{error}");
+        assert_eq!(lab.fake.asked.load(Ordering::SeqCst), 0);
+    }
+}
+
+#[tokio::test]
 async fn every_refusal_arrives_with_its_remedy() {
     let id = TokenId([1; 5]);
     let range = WireRange { oldest: 8, newest: 9 };
