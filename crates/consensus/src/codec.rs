@@ -7,11 +7,11 @@ use net::channel::FRAME_LIMIT;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The version written. All versions ever written stay readable, see [`crate::wire`].
-pub const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// Why bytes of a peer or of the disk make no message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
+pub(crate) enum DecodeError {
     /// Written by a newer program.
     #[error("version {0} is unknown, the newest known is {VERSION}")]
     Version(u8),
@@ -25,7 +25,7 @@ fn layout() -> impl bincode::config::Config {
 }
 
 /// The bytes of a message, in the present version.
-pub fn encode<T: Serialize>(message: &T) -> Bytes {
+pub(crate) fn encode<T: Serialize>(message: &T) -> Bytes {
     let mut bytes = vec![VERSION];
     bincode::serde::encode_into_std_write(message, &mut bytes, layout())
         .expect("a vector takes all bytes, and our types have no failing serializer");
@@ -36,7 +36,7 @@ pub fn encode<T: Serialize>(message: &T) -> Bytes {
 ///
 /// # Errors
 /// [`DecodeError`]: retrying does not help.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let (&version, rest) = bytes.split_first().ok_or_else(|| DecodeError::Malformed("empty".into()))?;
     if version != VERSION {
         return Err(DecodeError::Version(version));

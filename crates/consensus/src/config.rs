@@ -5,15 +5,8 @@ use std::time::Duration;
 use openraft::{Config as RaftConfig, SnapshotPolicy};
 use serde::{Deserialize, Serialize};
 
-/// Snapshot data travels and is written in pieces of this many bytes: small against [`net::channel::FRAME_LIMIT`],
-/// large against the cost of a frame.
-pub(crate) const SNAPSHOT_CHUNK: usize = 256 << 10;
-
 /// Bytes of entries in one append request: a quarter of a frame, since the entry that crosses it is still sent.
 pub(crate) const APPEND_BYTES: usize = 4 << 20;
-
-/// Largest encoded command. With [`APPEND_BYTES`] before it, it fits a frame; objects are limited to 1.5 MiB anyway.
-pub(crate) const PROPOSAL_LIMIT: usize = 8 << 20;
 
 /// Entries in one append request.
 const APPEND_ENTRIES: u64 = 1024;

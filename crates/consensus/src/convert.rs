@@ -133,11 +133,7 @@ impl From<wire::VoteRequest> for VoteRequest {
 
 impl From<VoteResponse> for wire::VoteResponse {
     fn from(response: VoteResponse) -> Self {
-        Self {
-            vote: response.vote.into(),
-            granted: response.vote_granted,
-            last: response.last_log_id.map(Into::into),
-        }
+        Self { vote: response.vote.into(), granted: response.vote_granted, last: response.last_log_id.map(Into::into) }
     }
 }
 

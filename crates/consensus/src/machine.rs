@@ -70,13 +70,7 @@ struct Pending {
 
 impl Machine {
     pub(crate) fn new(published: Arc<Published>, snapshots: Snapshots) -> Self {
-        Self {
-            state: State::default(),
-            last: None,
-            membership: StoredMembership::default(),
-            published,
-            snapshots,
-        }
+        Self { state: State::default(), last: None, membership: StoredMembership::default(), published, snapshots }
     }
 
     fn apply_one(&mut self, entry: Entry, pending: &mut Pending) -> io::Result<Applied> {
@@ -107,7 +101,7 @@ impl Machine {
 
     fn publish(&self, pending: &mut Pending) {
         for events in pending.events.drain(..) {
-            self.published.hub.publish(events);
+            self.published.hub.publish(&events);
         }
         *self.published.view.write() = self.state.view();
         self.publish_progress();
@@ -118,8 +112,7 @@ impl Machine {
     }
 
     fn publish_progress(&self) {
-        let progress =
-            self.last.map_or_else(Progress::default, |id| Progress { index: id.index, term: *id.leader_id });
+        let progress = self.last.map_or_else(Progress::default, |id| Progress { index: id.index, term: *id.leader_id });
         self.published.progress.send_replace(progress);
     }
 

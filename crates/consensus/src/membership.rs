@@ -7,7 +7,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use net::NodeId;
 use openraft::{
-    ChangeMembers, async_runtime::watch::WatchReceiver,
+    ChangeMembers,
+    async_runtime::watch::WatchReceiver,
     errors::{ClientWriteError, InitializeError, RaftError},
 };
 use tokio::time::timeout;

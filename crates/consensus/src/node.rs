@@ -18,6 +18,7 @@ use crate::{
     leadership::{self, Leadership},
     log::LogStore,
     machine::{Machine, Progress, Published},
+    media::Media,
     membership::{MembershipError, Status},
     peers::Peers,
     read::ReadIndex,
@@ -39,7 +40,7 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Log or snapshot could not be read.
-    #[error("log or snapshot not usable")]
+    #[error("log or snapshot not usable: {0}")]
     Storage(#[from] std::io::Error),
     /// openraft refused what it read.
     #[error("log and snapshot do not fit together: {0}")]
@@ -69,6 +70,7 @@ pub(crate) struct Inner {
     pub(crate) id: NodeId,
     pub(crate) config: Config,
     pub(crate) raft: Raft,
+    pub(crate) log: LogStore,
     pub(crate) dial: Arc<dyn Dial>,
     pub(crate) published: Arc<Published>,
     pub(crate) leadership: watch::Sender<Leadership>,
@@ -82,13 +84,8 @@ impl Node {
     ///
     /// # Errors
     /// [`StartError`]: retrying does not help.
-    pub async fn start(
-        id: NodeId,
-        config: Config,
-        log: LogStore,
-        snapshots: Snapshots,
-        dial: Arc<dyn Dial>,
-    ) -> Result<Self, StartError> {
+    pub async fn start(id: NodeId, config: Config, media: Media, dial: Arc<dyn Dial>) -> Result<Self, StartError> {
+        let (log, snapshots) = media.open(&config)?;
         let raft_config = Arc::new(config.raft()?);
         let published = Arc::new(Published::new(&State::default()));
         let machine = Machine::new(published.clone(), snapshots.clone());
@@ -98,6 +95,7 @@ impl Node {
         let inner = Arc::new(Inner {
             id,
             raft,
+            log: log.clone(),
             dial,
             published,
             leadership: watch::Sender::default(),
@@ -199,7 +197,9 @@ impl Node {
             }
             if metrics.changed().await.is_err() {
                 let state = self.inner.raft.metrics().borrow_watched().running_state.clone();
-                return Broken(state.err().map_or_else(|| "it ended without a reason".into(), |fatal| fatal.to_string()));
+                return Broken(
+                    state.err().map_or_else(|| "it ended without a reason".into(), |fatal| fatal.to_string()),
+                );
             }
         }
     }

@@ -12,9 +12,7 @@ use store::{Command, Outcome, WriteError};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
-    codec,
-    config::PROPOSAL_LIMIT,
-    leadership,
+    codec, leadership,
     node::Inner,
     peers::{self, CallError},
     types::Proposal,
@@ -39,6 +37,8 @@ pub(crate) enum Attempt {
     NotLeader(Option<NodeId>),
     /// Surely not applied, nor will another try be.
     Refused(String),
+    /// Surely not applied: the leader's disk has no room.
+    Full(String),
     /// May be applied yet.
     Unknown(String),
 }
@@ -46,17 +46,12 @@ pub(crate) enum Attempt {
 impl Inner {
     /// See [`store::Storage::propose`].
     pub(crate) async fn propose(&self, command: &Command) -> Result<Outcome, WriteError> {
-        let bytes = store::wire::encode_command(command);
-        if bytes.len() > PROPOSAL_LIMIT {
-            let size = bytes.len();
-            let message = format!("the command is {size} bytes long, the limit is {PROPOSAL_LIMIT}: send less at once");
-            return Err(WriteError::NotAccepted(message));
-        }
+        let bytes = store::wire::encode_command(command).map_err(|error| WriteError::NotAccepted(error.to_string()))?;
         let deadline = Instant::now() + self.config.propose_timeout;
         let Ok(Ok(_permit)) = timeout_at(deadline, self.in_flight.acquire()).await else {
             return Err(WriteError::NotAccepted("too many proposals are under way".into()));
         };
-        let (index, outcome) = self.propose_until(bytes, deadline).await?;
+        let (index, outcome) = self.propose_until(bytes.into(), deadline).await?;
         self.wait_applied(index, deadline).await.map_err(|_| {
             WriteError::Unknown(format!("entry {index} is applied elsewhere, but has not reached this node"))
         })?;
@@ -72,7 +67,8 @@ impl Inner {
             match timeout_at(deadline, self.attempt(leader, bytes.clone())).await {
                 Ok(Attempt::Applied(index, outcome)) => return Ok((index, outcome)),
                 Ok(Attempt::Refused(reason)) if doubt.is_none() => return Err(WriteError::NotAccepted(reason)),
-                Ok(Attempt::Refused(reason) | Attempt::Unknown(reason)) => doubt = Some(reason),
+                Ok(Attempt::Full(reason)) if doubt.is_none() => return Err(WriteError::Full(reason)),
+                Ok(Attempt::Refused(reason) | Attempt::Full(reason) | Attempt::Unknown(reason)) => doubt = Some(reason),
                 Ok(Attempt::NotLeader(next)) => hint = next.filter(|next| Some(*next) != leader),
                 Err(_) => doubt = Some("no answer in time".into()),
             }
@@ -98,6 +94,9 @@ impl Inner {
 
     /// Proposes to this node's own Raft, which must lead.
     pub(crate) async fn propose_here(&self, bytes: Bytes) -> Attempt {
+        if self.log.is_full() {
+            return Attempt::Full(format!("no space is left on the disk of {}", self.id));
+        }
         match self.raft.client_write(Proposal(bytes)).await {
             Ok(written) => match written.data.0 {
                 Some(outcome) => Attempt::Applied(written.log_id.index, outcome),
@@ -130,13 +129,14 @@ impl Inner {
 impl From<ProposeResponse> for Attempt {
     fn from(response: ProposeResponse) -> Self {
         match response {
-            ProposeResponse::Applied(index, outcome) => match codec::decode(&outcome) {
+            ProposeResponse::Applied(index, outcome) => match store::wire::decode_outcome(&outcome) {
                 Ok(outcome) => Self::Applied(index, outcome),
                 Err(error) => Self::Unknown(error.to_string()),
             },
             ProposeResponse::NotLeader(leader) => Self::NotLeader(leader.map(NodeId)),
             ProposeResponse::Unknown(reason) => Self::Unknown(reason),
             ProposeResponse::Refused(reason) => Self::Refused(reason),
+            ProposeResponse::Full(reason) => Self::Full(reason),
         }
     }
 }
@@ -144,10 +144,14 @@ impl From<ProposeResponse> for Attempt {
 impl From<Attempt> for ProposeResponse {
     fn from(attempt: Attempt) -> Self {
         match attempt {
-            Attempt::Applied(index, outcome) => Self::Applied(index, codec::encode(&outcome)),
+            Attempt::Applied(index, outcome) => match store::wire::encode_outcome(&outcome) {
+                Ok(outcome) => Self::Applied(index, outcome.into()),
+                Err(error) => Self::Unknown(error.to_string()),
+            },
             Attempt::NotLeader(leader) => Self::NotLeader(leader.map(|id| id.0)),
             Attempt::Unknown(reason) => Self::Unknown(reason),
             Attempt::Refused(reason) => Self::Refused(reason),
+            Attempt::Full(reason) => Self::Full(reason),
         }
     }
 }

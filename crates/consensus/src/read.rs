@@ -81,7 +81,9 @@ impl Inner {
             };
             let deadline = Instant::now() + self.config.read_timeout;
             if let Ok(index) = timeout_at(deadline, self.round()).await {
-                readers.into_iter().for_each(|reader| drop(reader.send(index)));
+                for reader in readers {
+                    let _ = reader.send(index); // a reader may have given up
+                }
             }
         }
     }
@@ -99,7 +101,9 @@ impl Inner {
             };
             match answer {
                 Some(ReadIndexResponse::Index(index)) => return index,
-                Some(ReadIndexResponse::NotLeader(next)) => hint = next.map(NodeId).filter(|next| Some(*next) != leader),
+                Some(ReadIndexResponse::NotLeader(next)) => {
+                    hint = next.map(NodeId).filter(|next| Some(*next) != leader)
+                }
                 Some(ReadIndexResponse::NoQuorum) | None => {}
             }
             if hint.is_none() {

@@ -9,7 +9,6 @@ use tracing::debug;
 
 use crate::{
     codec,
-    config::PROPOSAL_LIMIT,
     node::Inner,
     wire::{ProposeResponse, methods},
 };
@@ -39,11 +38,6 @@ impl RpcService {
             return Ok(());
         };
         let answer = match method {
-            methods::PROPOSE if request.len() > PROPOSAL_LIMIT => {
-                let size = request.len();
-                let reason = format!("the command is {size} bytes long, the limit is {PROPOSAL_LIMIT}");
-                codec::encode(&ProposeResponse::Refused(reason))
-            }
             methods::PROPOSE => match store::wire::decode_command(&request) {
                 Ok(_) => codec::encode(&ProposeResponse::from(self.0.propose_here(request).await)),
                 // Decoded before it enters the log: there, every node would fail on it.

@@ -98,7 +98,8 @@ impl RaftService {
     /// role in the replicated membership counts as well.
     fn admit(&self, caller: Caller) -> Result<NodeId, ServeError> {
         let known = |id: NodeId| {
-            let metrics = openraft::async_runtime::watch::WatchReceiver::borrow_watched(&self.raft.server_metrics()).clone();
+            let metrics =
+                openraft::async_runtime::watch::WatchReceiver::borrow_watched(&self.raft.server_metrics()).clone();
             metrics.membership_config.get_node(&id).is_some()
         };
         match caller {

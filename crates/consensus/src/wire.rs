@@ -36,7 +36,7 @@ pub struct LogId {
 }
 
 /// For whom a node has voted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
     /// The term.
     pub term: u64,
@@ -73,13 +73,6 @@ pub enum Payload {
     Command(Bytes),
     /// New voters.
     Membership(Membership),
-}
-
-/// What a node must not forget besides its log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HardState {
-    /// Its vote.
-    pub vote: Option<Vote>,
 }
 
 /// What a snapshot contains.
@@ -172,6 +165,8 @@ pub enum ProposeResponse {
     Unknown(String),
     /// Surely not applied, for this reason.
     Refused(String),
+    /// Surely not applied: the leader's disk has no room.
+    Full(String),
 }
 
 /// Answer to [`methods::READ_INDEX`], whose request is empty.
@@ -193,3 +188,6 @@ pub enum Reply<T> {
     /// Why there is none.
     Failed(String),
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,11 @@ mod switchboard;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use consensus::{Config, LogStore, Node, Snapshots};
+use consensus::{Config, Media, Node};
 use net::NodeId;
 use store::{Body, Command, Freshness, Guard, Op, Outcome, Refusal, RequestId, Storage};
 use switchboard::Switchboard;
+use wal::{Key, KeyId, KeyRing, MemoryDisk};
 
 /// How long any one thing may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,7 +32,8 @@ impl Cluster {
         for id in 2..=count {
             founder.add_learner(NodeId(id)).await.expect("the leader takes learners");
         }
-        wait(|| founder.status().followers.iter().filter(|follower| follower.caught_up).count() as u64 == count - 1).await;
+        wait(|| founder.status().followers.iter().filter(|follower| follower.caught_up).count() as u64 == count - 1)
+            .await;
         let voters: BTreeSet<_> = (1..=count).map(NodeId).collect();
         founder.change_voters(voters).await.expect("learners that caught up become voters");
         cluster
@@ -43,7 +45,9 @@ impl Cluster {
 }
 
 async fn start_node(board: &Switchboard, id: NodeId) -> Node {
-    let node = Node::start(id, Config::default(), LogStore::default(), Snapshots::default(), board.line(id)).await;
+    let keys = KeyRing::new(KeyId(1), Key::new([7; 32]));
+    let media = Media::new(Arc::new(MemoryDisk::new(id.0)), keys);
+    let node = Node::start(id, Config::default(), media, board.line(id)).await;
     let node = node.expect("an empty disk is a good start");
     board.plug(&node);
     node
@@ -90,6 +94,18 @@ async fn every_node_takes_writes_and_reads_the_newest() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_a_storage_like_any_other() {
+    store::suite::run(|| async {
+        let board = Switchboard::default();
+        let node = start_node(&board, NodeId(1)).await;
+        node.initialize().await.expect("an empty node founds a cluster");
+        wait_leader(&node).await;
+        node
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repeated_request_is_applied_once() {
     let cluster = Cluster::start(3).await;
     let command = put(7, "key", "value", vec![Guard::Absent("key".into())]);
@@ -132,7 +148,9 @@ async fn a_leader_that_shuts_down_hands_over_first() {
     let began = std::time::Instant::now();
     leaving.shutdown().await;
     let other = &cluster.nodes[0];
-    assert!(other.leadership().borrow().leader.is_some_and(|leader| cluster.nodes.iter().any(|node| node.id() == leader)));
+    assert!(
+        other.leadership().borrow().leader.is_some_and(|leader| cluster.nodes.iter().any(|node| node.id() == leader))
+    );
     assert!(began.elapsed() < Duration::from_secs(1), "took {:?}", began.elapsed());
 }
 

@@ -1,0 +1,71 @@
+//! A watcher on each node, which goes on where it stopped. Main type: [`Seen`].
+
+use std::{sync::Arc, time::Duration};
+
+use consensus::Node;
+use futures::StreamExt;
+use parking_lot::Mutex;
+use store::{Revision, Scope, Storage, WatchError};
+use tokio::time::sleep;
+
+use crate::{client, history::Value};
+
+/// Pause before a watch is started again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// One change, as it was told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Change {
+    /// Of which transaction.
+    pub revision: u64,
+    /// Of which record.
+    pub key: String,
+    /// Its new value.
+    pub value: Value,
+}
+
+/// What one watcher was told, over all its node's lives.
+#[derive(Clone, Debug, Default)]
+pub struct Seen(Arc<Mutex<Vec<Change>>>);
+
+impl Seen {
+    /// All changes, in the order told.
+    pub fn changes(&self) -> Vec<Change> {
+        self.0.lock().clone()
+    }
+
+    fn last(&self) -> Revision {
+        Revision(self.0.lock().last().map_or(0, |change| change.revision))
+    }
+
+    /// Watches until its node crashes.
+    ///
+    /// # Panics
+    /// Where the window no longer reaches back: runs are too short for that.
+    pub async fn watch(self, node: Arc<Node>) {
+        loop {
+            let scope = Scope { prefix: "register/".into(), index: None };
+            if let Ok(mut watch) = node.watch(scope, self.last()) {
+                while let Some(batch) = watch.next().await {
+                    match batch {
+                        Ok(events) => self.0.lock().extend(events.iter().map(|event| change(event))),
+                        Err(WatchError::Compacted { wanted, oldest }) => {
+                            panic!("window lost: wanted {wanted:?}, oldest {oldest:?}")
+                        }
+                        Err(WatchError::Lagged | WatchError::Disconnected) => break,
+                    }
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+fn change(event: &store::Event) -> Change {
+    let record = event.new.as_ref().or(event.old.as_ref());
+    Change {
+        revision: event.revision.0,
+        key: record.map(|record| record.key.to_string()).unwrap_or_default(),
+        value: event.new.as_ref().map_or(0, |new| client::parse(&new.body)),
+    }
+}
