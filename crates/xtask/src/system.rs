@@ -61,6 +61,10 @@ pub(crate) fn unpack(need: &Need, folder: &Path) -> Result<Option<PathBuf>> {
     println!("missing: {} ({}), unpacking {} into {}", need.program, need.reason, need.package, folder.display());
     let hint = || format!("{} is not on the PATH ({}): put one there", need.program, need.reason);
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    if is_root() {
+        // A fresh machine knows no packages yet.
+        apt_get(&["update", "-qq"]).with_context(hint)?;
+    }
     run(Command::new("apt-get").args(["download", "-qq", need.package]).current_dir(folder)).with_context(hint)?;
     let archive = archive(folder, need.package).with_context(hint)?;
     run(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(folder)).with_context(hint)?;
