@@ -1,13 +1,11 @@
 //! Event, served as core v1 (stored) and as events.k8s.io/v1 (a view of it).
 //! Spec: <https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/>.
 
-use super::{
-    ALL_VERBS, Hooks, Index, Kind, NameRule, OtherVersion, SelectableField, Storage,
-    read::text,
-};
+use super::{ALL_VERBS, Hooks, Index, Kind, NameRule, OtherVersion, SelectableField, Storage, read::text};
 
 mod convert;
 mod table;
+mod validate;
 
 /// Core v1 Event.
 pub static CORE_EVENT: Kind = Kind {
@@ -28,7 +26,7 @@ pub static CORE_EVENT: Kind = Kind {
     fields: CORE_FIELDS,
     indexes: INDEXES,
     columns: table::CORE_COLUMNS,
-    hooks: Hooks::NONE,
+    hooks: Hooks { validate: validate::core, ..Hooks::NONE },
 };
 
 /// Event of events.k8s.io/v1.
@@ -47,17 +45,13 @@ pub static EVENT: Kind = Kind {
     type_name: "io.k8s.api.events.v1.Event",
     storage: Some(Storage {
         prefix: "core/events",
-        other: Some(OtherVersion {
-            kind: &CORE_EVENT,
-            to_storage: convert::to_core,
-            from_storage: convert::from_core,
-        }),
+        other: Some(OtherVersion { kind: &CORE_EVENT, to_storage: convert::to_core, from_storage: convert::from_core }),
     }),
     name_rule: NameRule::PathSegment,
     fields: EVENTS_FIELDS,
     indexes: INDEXES,
     columns: table::COLUMNS,
-    hooks: Hooks::NONE,
+    hooks: Hooks { validate: validate::events, ..Hooks::NONE },
 };
 
 /// Events are found by what they are about (`kubectl describe`).
@@ -95,10 +89,6 @@ const EVENTS_FIELDS: &[SelectableField] = &[
     selectable("type", "type", &["/type"]),
 ];
 
-const fn selectable(
-    label: &'static str,
-    stored: &'static str,
-    pointers: &'static [&'static str],
-) -> SelectableField {
+const fn selectable(label: &'static str, stored: &'static str, pointers: &'static [&'static str]) -> SelectableField {
     SelectableField { label, stored, pointers, default: "" }
 }

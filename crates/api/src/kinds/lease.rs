@@ -1,5 +1,9 @@
 //! Lease. Spec: <https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/>.
 
+use serde_json::Value;
+
+use crate::field::{Errors, Path};
+
 use super::{
     ALL_VERBS, Column, Hooks, Kind, NameRule, OWNER_INDEXES, Storage,
     columns::{AGE, NAME},
@@ -25,8 +29,22 @@ pub static LEASE: Kind = Kind {
     fields: &[],
     indexes: OWNER_INDEXES,
     columns: &[NAME, HOLDER, AGE],
-    hooks: Hooks::NONE,
+    hooks: Hooks { validate, ..Hooks::NONE },
 };
 
 const HOLDER: Column =
     Column::text("Holder", "Who holds it.", 0, |object, _| text(object, "/spec/holderIdentity").into());
+
+fn validate(lease: &Value, errors: &mut Errors) {
+    let spec = Path::new("spec");
+    let number = |pointer: &str| lease.pointer(pointer).and_then(Value::as_i64);
+    if let Some(seconds) = number("/spec/leaseDurationSeconds").filter(|seconds| *seconds <= 0) {
+        errors.invalid(&spec.child("leaseDurationSeconds"), seconds, "must be greater than 0");
+    }
+    if let Some(count) = number("/spec/leaseTransitions").filter(|count| *count < 0) {
+        errors.invalid(&spec.child("leaseTransitions"), count, "must be greater than or equal to 0");
+    }
+    if lease.pointer("/spec/holderIdentity").and_then(Value::as_str) == Some("") {
+        errors.invalid(&spec.child("holderIdentity"), "", "must not be empty");
+    }
+}

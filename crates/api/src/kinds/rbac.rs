@@ -9,6 +9,8 @@ use super::{
 };
 use serde_json::Value;
 
+mod check;
+
 const GROUP: &str = "rbac.authorization.k8s.io";
 
 /// Role of rbac.authorization.k8s.io/v1.
@@ -30,7 +32,7 @@ pub static ROLE: Kind = Kind {
     fields: &[],
     indexes: OWNER_INDEXES,
     columns: &[NAME, CREATED_AT],
-    hooks: Hooks::NONE,
+    hooks: Hooks { validate: check::role, ..Hooks::NONE },
 };
 
 /// ClusterRole of rbac.authorization.k8s.io/v1.
@@ -52,7 +54,7 @@ pub static CLUSTER_ROLE: Kind = Kind {
     fields: &[],
     indexes: OWNER_INDEXES,
     columns: &[NAME, CREATED_AT],
-    hooks: Hooks::NONE,
+    hooks: Hooks { validate: check::cluster_role, ..Hooks::NONE },
 };
 
 /// RoleBinding of rbac.authorization.k8s.io/v1.
@@ -74,7 +76,12 @@ pub static ROLE_BINDING: Kind = Kind {
     fields: &[],
     indexes: OWNER_INDEXES,
     columns: BINDING_COLUMNS,
-    hooks: Hooks::NONE,
+    hooks: Hooks {
+        default: check::default_binding,
+        validate: check::role_binding,
+        validate_update: check::binding_update,
+        ..Hooks::NONE
+    },
 };
 
 /// ClusterRoleBinding of rbac.authorization.k8s.io/v1.
@@ -96,7 +103,12 @@ pub static CLUSTER_ROLE_BINDING: Kind = Kind {
     fields: &[],
     indexes: OWNER_INDEXES,
     columns: BINDING_COLUMNS,
-    hooks: Hooks::NONE,
+    hooks: Hooks {
+        default: check::default_binding,
+        validate: check::cluster_role_binding,
+        validate_update: check::binding_update,
+        ..Hooks::NONE
+    },
 };
 
 const BINDING_COLUMNS: &[Column] = &[

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::field::{Errors, Path};
+
 /// The string at a JSON pointer, or the empty one.
 #[must_use]
 pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
@@ -57,4 +59,28 @@ pub fn carry_over(new: &mut Value, old: &Value, key: &str) {
 #[must_use]
 pub fn owner_uids(object: &Value) -> Vec<String> {
     items(object, "/metadata/ownerReferences").iter().map(|owner| text(owner, "/uid").to_owned()).collect()
+}
+
+/// Bytes that a base64 text stands for.
+#[must_use]
+pub fn base64_length(value: &Value) -> usize {
+    let text = value.as_str().unwrap_or_default();
+    (text.len() / 4 * 3).saturating_sub(text.bytes().rev().take_while(|byte| *byte == b'=').count())
+}
+
+/// Once `immutable` is true it stays so, and these top-level fields stay as they are.
+pub fn immutable_fields(new: &Value, old: &Value, fields: &[&str], errors: &mut Errors) {
+    const WHY: &str = "field is immutable when `immutable` is set";
+    if !is_true(old, "/immutable") {
+        return;
+    }
+    if !is_true(new, "/immutable") {
+        errors.forbidden(&Path::new("immutable"), WHY);
+    }
+    let content = |object: &Value, field: &str| {
+        object.get(field).filter(|map| map.as_object().is_some_and(|map| !map.is_empty())).cloned()
+    };
+    for field in fields.iter().filter(|field| content(new, field) != content(old, field)) {
+        errors.forbidden(&Path::new(field), WHY);
+    }
 }

@@ -41,6 +41,5 @@ const TOKEN: Subresource = Subresource {
     prepare_update: |_, _| {},
 };
 
-const SECRETS: Column = Column::text("Secrets", "Number of secrets it lists.", 0, |object, _| {
-    Value::from(items(object, "/secrets").len())
-});
+const SECRETS: Column =
+    Column::text("Secrets", "Number of secrets it lists.", 0, |object, _| Value::from(items(object, "/secrets").len()));

@@ -50,9 +50,7 @@ macro_rules! columns {
             Column::text("Subobject", "Which part of it.", 1, |event, _| $names.sub_object(event).into()),
             Column::text("Message", "What happened.", 0, |event, _| text(event, $names.message).trim().into()),
             Column::text("Source", "Who says so.", 1, |event, _| $names.source(event).into()),
-            Column::text("First Seen", "When it was first seen.", 1, |event, now| {
-                $names.first_seen(event, now).into()
-            }),
+            Column::text("First Seen", "When it was first seen.", 1, |event, now| $names.first_seen(event, now).into()),
             Column::text("Count", "How often it was seen.", 1, |event, _| $names.count(event).into()),
             Column { priority: 1, ..NAME },
         ]
