@@ -5,6 +5,7 @@ pub mod attributes;
 pub mod bootstrap;
 pub mod decision;
 pub mod impersonate;
+pub mod node;
 pub mod rbac;
 pub mod review;
 pub mod token;

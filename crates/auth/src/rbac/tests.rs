@@ -99,7 +99,7 @@ fn aggregated_roles_follow_their_sources_through_several_levels() {
         part("x", "to-edit", "pods"),
         binding("ClusterRoleBinding", "", "b", ("ClusterRole", "admin"), user),
     ]);
-    let (ann, info) = (User::new("ann", &[]), RequestInfo::parse("GET", "/api/v1/pods", &[]));
+    let (ann, info) = (User::new("ann", &[]), RequestInfo::parse("GET", "/api/v1/namespaces/a/pods/p", &[]));
     assert!(index.authorize(&info.attributes(&ann)).is_allowed());
     index.remove("ClusterRole", "", "x");
     assert!(!index.authorize(&info.attributes(&ann)).is_allowed());
