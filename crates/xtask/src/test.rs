@@ -26,7 +26,8 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
         Some(_) => cargo(&["nextest", "run", "--workspace", "--locked", "--cargo-profile", "fast"]),
         None => {
             println!("cargo-nextest is not installed, using cargo test (slower: one test binary after the other)");
-            cargo(&["test", "--workspace", "--locked", "--profile", "fast"])
+            // The harness takes several filters, cargo itself only one.
+            cargo(&["test", "--workspace", "--locked", "--profile", "fast", "--no-fail-fast", "--"])
         }
     };
     command.args(filters).current_dir(&workspace.root);

@@ -119,3 +119,12 @@ fn few_fields_have_no_protobuf_number() {
     let count: usize = types().iter().filter(|ty| !json_only.contains(&ty.name)).map(newer).sum();
     assert_eq!(count, 20);
 }
+
+/// The table is held by every process for good.
+#[test]
+fn the_table_is_small() {
+    let fields: usize = types().iter().map(|ty| size_of_val(&*ty.fields)).sum();
+    let bytes = TEXT.len() + size_of_val(types()) + fields;
+    assert!(bytes < 512 << 10, "{bytes} bytes");
+    println!("{bytes} bytes");
+}

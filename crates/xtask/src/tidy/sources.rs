@@ -177,8 +177,11 @@ impl Source {
     }
 
     fn is_pure(&self, before: &[&str]) -> bool {
-        let package = self.path.strip_prefix("crates/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
-        PURE.contains(&package) && self.path.ends_with(".rs") && !self.is_test(before)
+        let mut parts = self.path.split('/');
+        let product = parts.next() == Some("crates")
+            && parts.next().is_some_and(|package| PURE.contains(&package))
+            && parts.next() == Some("src");
+        product && self.path.ends_with(".rs") && !self.is_test(before)
     }
 
     /// Whether the line is written for readers: Markdown, or a doc comment.
@@ -227,6 +230,7 @@ mod tests {
         let reads = "//! Duty.\nlet now = Instant::now();\n";
         check("crates/store/src/a.rs", reads, &["pure crates"]);
         check("crates/store/src/tests.rs", reads, &[]);
+        check("crates/store/examples/throughput.rs", reads, &[]);
         check("net/src/a.rs", reads, &[]);
     }
 }
