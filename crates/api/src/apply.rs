@@ -3,6 +3,8 @@
 //! Main function: [`apply`]. Spec: <https://kubernetes.io/docs/reference/using-api/server-side-apply/>.
 //! Leaves out: conversion between versions of a kind; defaults and checks of the result (the pipeline does both).
 
+#![allow(clippy::result_large_err, reason = "a refusal ends the request: it is moved once, and boxing it helps nobody")]
+
 use serde_json::{Value, json};
 
 use crate::{

@@ -4,6 +4,8 @@
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply>.
 //! Leaves out: server-side apply ([`crate::apply`]); checks of the result.
 
+#![allow(clippy::result_large_err, reason = "a refusal ends the request: it is moved once, and boxing it helps nobody")]
+
 use json_patch::PatchOperation;
 use serde_json::{Map, Value};
 

@@ -30,7 +30,7 @@ pub struct Status {
     pub reason: String,
     /// More for machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub details: Option<Box<Details>>,
+    pub details: Option<Details>,
     /// The HTTP status code.
     #[serde(default)]
     pub code: u16,
@@ -130,7 +130,7 @@ impl Status {
             status: Outcome::Failure,
             message: message.into(),
             reason: reason.to_owned(),
-            details: details.map(Box::new),
+            details,
             code,
         }
     }
