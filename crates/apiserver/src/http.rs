@@ -1,0 +1,8 @@
+//! HTTP without Kubernetes: connections, bodies, queries, negotiation.
+
+pub mod accept;
+pub mod body;
+pub mod connection;
+pub mod listener;
+pub mod query;
+pub mod tls;

@@ -1,0 +1,101 @@
+//! Writes lists: items are joined as bytes, in chunks, as fast as the client takes them.
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use serde_json::json;
+
+use super::{Renderer, encode, list_metadata, table};
+use crate::{
+    http::{
+        accept::{Encoding, Shape},
+        body::ReplyBody,
+    },
+    pipeline::Items,
+};
+
+/// Bytes made at a time; an answer that fits is sent with its length.
+const CHUNK_BYTES: usize = 256 << 10;
+
+impl Renderer {
+    /// A list, whole or in chunks.
+    #[must_use]
+    pub fn list(self, items: Items) -> ReplyBody {
+        match (self.format.shape, self.format.encoding) {
+            (Shape::Table, encoding) => ReplyBody::Full(encode(encoding, &table::of_list(&self, &items))),
+            (_, Encoding::Yaml) => ReplyBody::Full(self.yaml(items)),
+            (_, Encoding::Json) => self.joined(items),
+        }
+    }
+
+    fn yaml(self, items: Items) -> Bytes {
+        let mut json = self;
+        json.format.encoding = Encoding::Json;
+        let mut chunks = Chunks::new(json, items);
+        let mut all = Vec::new();
+        while let Some(chunk) = chunks.next() {
+            all.extend_from_slice(&chunk);
+        }
+        let value = serde_json::from_slice(&all).unwrap_or_default();
+        encode(Encoding::Yaml, &value)
+    }
+
+    fn joined(self, items: Items) -> ReplyBody {
+        let mut chunks = Chunks::new(self, items);
+        let first = chunks.next().unwrap_or_default();
+        if chunks.done {
+            return ReplyBody::Full(first);
+        }
+        let rest = stream::iter(std::iter::from_fn(move || chunks.next()));
+        ReplyBody::Stream(stream::iter([first]).chain(rest).boxed())
+    }
+
+    fn list_head(&self, items: &Items) -> Vec<u8> {
+        let (kind, version) = match self.format.shape {
+            Shape::Partial => ("PartialObjectMetadataList", "meta.k8s.io/v1".to_owned()),
+            _ => (self.kind.list_kind, self.kind.api_version()),
+        };
+        let head = json!({ "apiVersion": version, "kind": kind, "metadata": list_metadata(items) });
+        let mut out = serde_json::to_vec(&head).expect("a Value is always JSON");
+        out.pop();
+        out.extend_from_slice(b",\"items\":[");
+        out
+    }
+}
+
+/// A list on its way out.
+struct Chunks {
+    renderer: Renderer,
+    items: Items,
+    at: usize,
+    head: Option<Vec<u8>>,
+    done: bool,
+}
+
+impl Chunks {
+    fn new(renderer: Renderer, items: Items) -> Self {
+        let head = Some(renderer.list_head(&items));
+        Self { renderer, items, at: 0, head, done: false }
+    }
+
+    fn next(&mut self) -> Option<Bytes> {
+        if self.done {
+            return None;
+        }
+        let bound: usize = self.items.records[self.at..].iter().map(|r| r.body.rendered_bound() + 1).take(1024).sum();
+        let mut out = self.head.take().unwrap_or_default();
+        out.reserve(bound.min(CHUNK_BYTES) + 1024);
+        while out.len() < CHUNK_BYTES {
+            let Some(record) = self.items.records.get(self.at) else {
+                out.extend_from_slice(b"]}\n");
+                self.done = true;
+                break;
+            };
+            if self.at > 0 {
+                out.push(b',');
+            }
+            self.renderer.item(record, record.modified, &mut out);
+            self.at += 1;
+        }
+        Some(out.into())
+    }
+}

@@ -1,0 +1,85 @@
+//! What all requests of one server share. Main type: [`Shared`].
+
+use std::{sync::Arc, time::Duration};
+
+use store::Storage;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    authz::Rules,
+    cache::Cache,
+    config::Config,
+    health::Health,
+    metrics::Metrics,
+    page::Snapshots,
+    tokens::Tokens,
+};
+
+/// State of one server.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where objects are.
+    pub storage: Store,
+    /// What the operator set.
+    pub config: Config,
+    /// Snapshots behind paged lists.
+    pub snapshots: Snapshots,
+    /// Encodings made before.
+    pub cache: Arc<Cache>,
+    /// Who may do what.
+    pub rules: Rules,
+    /// ServiceAccount tokens: signing and reading them.
+    pub tokens: Tokens,
+    /// Counters.
+    pub metrics: Metrics,
+    /// What `/readyz` and its kin look at.
+    pub health: Health,
+    /// Places of reading requests.
+    pub reads: Arc<Semaphore>,
+    /// Places of writing requests.
+    pub writes: Arc<Semaphore>,
+    /// Ends watches when the server stops.
+    pub closing: CancellationToken,
+    /// The CA clients pin, in PEM.
+    pub serving_ca_pem: String,
+}
+
+/// The store, with a `Debug` of its own.
+#[derive(Clone)]
+pub struct Store(pub Arc<dyn Storage>);
+
+impl std::ops::Deref for Store {
+    type Target = dyn Storage;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Storage")
+    }
+}
+
+impl Shared {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>, config: Config, tokens: Tokens, serving_ca_pem: String) -> Self {
+        Self {
+            storage: Store(storage),
+            snapshots: Snapshots::new(Duration::from_secs(config.page_lifetime_seconds)),
+            cache: Arc::new(Cache::new(config.encoding_cache_bytes)),
+            rules: Rules::default(),
+            tokens,
+            metrics: Metrics::default(),
+            health: Health::default(),
+            reads: Arc::new(Semaphore::new(config.max_reads_in_flight)),
+            writes: Arc::new(Semaphore::new(config.max_writes_in_flight)),
+            closing: CancellationToken::new(),
+            config,
+            serving_ca_pem,
+        }
+    }
+}

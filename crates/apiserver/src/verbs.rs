@@ -1,0 +1,41 @@
+//! The verbs. Each is one file with one `answer`; none knows a kind by name.
+
+use std::sync::Arc;
+
+use crate::{
+    pipeline::{Reply, Request},
+    reviews,
+    route::Verb,
+    shared::Shared,
+    status::ApiError,
+    token_request,
+};
+
+pub mod watch;
+
+mod apply;
+mod collection;
+mod create;
+mod delete;
+mod get;
+pub(crate) mod list;
+mod patch;
+pub(crate) mod update;
+
+/// Answers an authorized request.
+pub(crate) async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, ApiError> {
+    if request.target.kind.storage.is_none() {
+        return reviews::answer(shared, request).await;
+    }
+    match (request.verb, request.target.sub.map(|sub| sub.name)) {
+        (Verb::Create, Some("token")) => token_request::answer(shared, request).await,
+        (Verb::Create, _) => create::answer(shared, request).await,
+        (Verb::Get, _) => get::answer(shared, request).await,
+        (Verb::List, _) => list::answer(shared, request).await,
+        (Verb::Watch, _) => watch::answer(shared, request).await,
+        (Verb::Update, _) => update::answer(shared, request).await,
+        (Verb::Patch, _) => patch::answer(shared, request).await,
+        (Verb::Delete, _) => delete::answer(shared, request).await,
+        (Verb::DeleteCollection, _) => collection::answer(shared, request).await,
+    }
+}

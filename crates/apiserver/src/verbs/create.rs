@@ -1,0 +1,110 @@
+//! CREATE. Spec: <https://kubernetes.io/docs/reference/using-api/api-concepts/#generated-values>.
+
+use std::sync::Arc;
+
+use api::{kinds::Ctx, meta, names};
+use serde_json::Value;
+use store::{Guard, View};
+
+use crate::{
+    admit,
+    commit::{self, Step, Write},
+    form, lifecycle, object,
+    options::WriteOptions,
+    ownership,
+    pipeline::{Object, Reply, Request},
+    shared::Shared,
+    status::ApiError,
+};
+
+/// Names drawn for one `generateName` before the client is told to try again; upstream draws eight.
+const MAX_NAMES: usize = 8;
+
+/// Decodes and creates.
+pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, ApiError> {
+    let options = WriteOptions::of(&request, "CreateOptions")?;
+    let (object, warnings) = form::object(&request, options.validation)?;
+    create(shared, &request, &options, object).await.map(|reply| reply.warn(warnings))
+}
+
+/// Creates a decoded object (served form).
+pub(crate) async fn create(
+    shared: &Arc<Shared>,
+    request: &Request,
+    options: &WriteOptions,
+    object: Value,
+) -> Result<Reply, ApiError> {
+    let kind = request.target.kind;
+    let generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
+    let object = Arc::new(prepare(request, object, &uuid::Uuid::new_v4().to_string())?);
+    let tries = if generated { MAX_NAMES } else { 1 };
+    for _ in 0..tries {
+        let mut object = Value::clone(&object);
+        if generated {
+            let name = names::generate(meta::generate_name(&object), rand::random());
+            meta::set_name(&mut object, name);
+        }
+        let object = finish(request, options, object, ownership::created)?;
+        let contended = || ApiError::contended(kind, meta::name(&object));
+        let made = commit::run(shared, options.terms(), contended, |view| decide(shared, view, request, &object)).await;
+        match made {
+            Err(error) if generated && error.status.reason == "AlreadyExists" => {}
+            settled => return settled,
+        }
+    }
+    Err(ApiError::name_generation(kind, meta::generate_name(&object)))
+}
+
+/// Sets what a client may not say. The name may still be open.
+pub(super) fn prepare(request: &Request, mut object: Value, uid: &str) -> Result<Value, ApiError> {
+    if !meta::resource_version(&object).is_empty() {
+        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+    }
+    form::check_place(&request.target, &mut object)?;
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "managedFields"] {
+        meta::set(&mut object, field, None);
+    }
+    meta::set_uid(&mut object, uid);
+    meta::set_creation_timestamp(&mut object, meta::time(request.now));
+    Ok(object)
+}
+
+/// Defaults, validates and brings the object into its stored form.
+pub(super) fn finish(
+    request: &Request,
+    options: &WriteOptions,
+    mut object: Value,
+    own: fn(&Request, &WriteOptions, &mut Value) -> Result<(), ApiError>,
+) -> Result<Value, ApiError> {
+    let kind = request.target.kind;
+    form::default(kind, &mut object);
+    lifecycle::created(kind, &mut object);
+    (kind.hooks.prepare_create)(&mut object, &Ctx { now: request.now });
+    form::validate(kind, &object)?;
+    own(request, options, &mut object)?;
+    kind.to_storage(&mut object);
+    Ok(object)
+}
+
+/// Puts it where nothing is yet.
+pub(super) fn decide(
+    shared: &Arc<Shared>,
+    view: &View,
+    request: &Request,
+    object: &Value,
+) -> Result<Step, ApiError> {
+    let kind = request.target.kind;
+    let (namespace, name) = (meta::namespace(object), meta::name(object));
+    let key = object::key(kind, namespace, name);
+    let mut guards = admit::namespace_open(view, kind, namespace, name)?;
+    if view.get(&key).is_some() {
+        return Err(ApiError::already_exists(kind, name));
+    }
+    guards.extend(admit::create(shared, view, request, object)?);
+    guards.push(Guard::Absent(Arc::clone(&key)));
+    let reply = Box::new(|revision, ops: Vec<store::Op>| {
+        let record = ops.into_iter().find_map(|op| object::record(op, None, revision));
+        Reply::created(Object::Stored(record.expect("a create puts one record")))
+    });
+    Ok(Step::Write(Write { guards, ops: vec![object::put(kind, key, object)], reply }))
+}

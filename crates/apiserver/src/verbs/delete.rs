@@ -1,0 +1,120 @@
+//! DELETE: at once, or a deletionTimestamp where finalizers (or a namespace's content) stand in the way.
+//! Spec: <https://kubernetes.io/docs/concepts/architecture/garbage-collection/>.
+
+use std::sync::Arc;
+
+use api::{kinds::Kind, meta, status::Status};
+use serde_json::{Value, json};
+use store::{Guard, Op, Record, View};
+
+use crate::{
+    admit,
+    commit::{self, Step, Terms, Write},
+    lifecycle, object,
+    options::{DeleteOptions, Propagation},
+    pipeline::{Object, Reply, Request},
+    shared::Shared,
+    status::{ApiError, resource},
+};
+
+/// Finalizer that keeps dependents.
+const ORPHAN: &str = "orphan";
+
+/// Finalizer that waits for dependents.
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// Deletes one object.
+pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, ApiError> {
+    let options = DeleteOptions::of(&request)?;
+    delete(shared, &request, &options).await
+}
+
+/// Deletes the object that the request's target names.
+pub(super) async fn delete(
+    shared: &Arc<Shared>,
+    request: &Request,
+    options: &DeleteOptions,
+) -> Result<Reply, ApiError> {
+    let target = &request.target;
+    let key = object::key(target.kind, &target.namespace, &target.name);
+    let terms = Terms { dry_run: options.dry_run, term: request.term, now: request.now };
+    let contended = || ApiError::contended(target.kind, &target.name);
+    let decide = |view: &View| {
+        let record = view.get(&key).ok_or_else(|| ApiError::not_found(target.kind, &target.name))?;
+        step(view, request, options, record)
+    };
+    commit::run(shared, terms, contended, decide).await
+}
+
+fn step(view: &View, request: &Request, options: &DeleteOptions, record: &Arc<Record>) -> Result<Step, ApiError> {
+    let kind = request.target.kind;
+    let old = object::decode(record);
+    preconditions(kind, options, &old)?;
+    let mut guards = admit::delete(view, request, &old)?;
+    guards.push(Guard::Unchanged(Arc::clone(&record.key), record.modified));
+    let mut new = old.clone();
+    finalizers(&mut new, options.propagation);
+    if !lifecycle::pending(kind, &new) {
+        let reply = removed(kind, &old);
+        return Ok(Step::Write(Write { guards, ops: vec![Op::Delete(Arc::clone(&record.key))], reply }));
+    }
+    if !meta::is_being_deleted(&old) {
+        lifecycle::mark(kind, &mut new, &meta::time(request.now));
+    }
+    let code = if options.propagation == Some(Propagation::Background) { 202 } else { 200 };
+    let put = object::put(kind, Arc::clone(&record.key), &new);
+    if matches!(&put, Op::Put { body, .. } if *body == record.body) {
+        return Ok(Step::Done(Reply { code, ..Reply::ok(Object::Stored(Arc::clone(record))) }));
+    }
+    let created = record.created;
+    let reply = Box::new(move |revision, ops: Vec<Op>| {
+        let record = ops.into_iter().find_map(|op| object::record(op, Some(created), revision));
+        Reply { code, ..Reply::ok(Object::Stored(record.expect("a marked object is put"))) }
+    });
+    Ok(Step::Write(Write { guards, ops: vec![put], reply }))
+}
+
+fn preconditions(kind: &Kind, options: &DeleteOptions, old: &Value) -> Result<(), ApiError> {
+    let checks = [
+        ("UID", &options.uid, meta::uid(old)),
+        ("ResourceVersion", &options.version, meta::resource_version(old)),
+    ];
+    for (what, wanted, actual) in checks {
+        if let Some(wanted) = wanted.as_ref().filter(|w| *w != actual) {
+            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");
+            return Err(ApiError::conflict(kind, meta::name(old), &why));
+        }
+    }
+    Ok(())
+}
+
+/// Adds or takes away the garbage collector's finalizers; none asked for leaves them as they are.
+fn finalizers(object: &mut Value, propagation: Option<Propagation>) {
+    let Some(propagation) = propagation else { return };
+    let others = meta::finalizers(object).filter(|f| *f != ORPHAN && *f != FOREGROUND);
+    let mut all: Vec<Value> = others.map(Value::from).collect();
+    match propagation {
+        Propagation::Orphan => all.push(ORPHAN.into()),
+        Propagation::Foreground => all.push(FOREGROUND.into()),
+        Propagation::Background => {}
+    }
+    meta::set(object, "finalizers", (!all.is_empty()).then(|| all.into()));
+}
+
+/// Answers that it is gone.
+fn removed(kind: &'static Kind, old: &Value) -> Box<dyn FnOnce(store::Revision, Vec<Op>) -> Reply + Send> {
+    let (name, uid) = (meta::name(old).to_owned(), meta::uid(old).to_owned());
+    Box::new(move |_, _| {
+        let of = resource(kind);
+        let mut status = Status::success(None);
+        status.code = 0;
+        let mut status = serde_json::to_value(status).unwrap_or_default();
+        status.as_object_mut().map(|fields| fields.remove("code"));
+        let mut details = json!({ "name": name, "kind": of.resource, "uid": uid });
+        if !of.group.is_empty() {
+            details["group"] = of.group.into();
+        }
+        status["details"] = details;
+        Reply::ok(Object::Made(status))
+    })
+}
