@@ -80,10 +80,10 @@ fn validate_type(object: &Value, errors: &mut Errors) {
     let has = |key: &str| object.get("data").and_then(|data| data.get(key)).is_some();
     let mut require = |keys: &[&str]| keys.iter().for_each(|key| errors.required(&DATA_PATH.key(key), ""));
     match text(object, "/type") {
-        "kubernetes.io/service-account-token" => {
-            if meta::annotation(object, ACCOUNT_NAME).unwrap_or_default().is_empty() {
-                errors.required(&Path::new("metadata").child("annotations").key(ACCOUNT_NAME), "");
-            }
+        "kubernetes.io/service-account-token"
+            if meta::annotation(object, ACCOUNT_NAME).unwrap_or_default().is_empty() =>
+        {
+            errors.required(&Path::new("metadata").child("annotations").key(ACCOUNT_NAME), "");
         }
         "kubernetes.io/dockercfg" => check_json(object, ".dockercfg", errors),
         "kubernetes.io/dockerconfigjson" => check_json(object, ".dockerconfigjson", errors),

@@ -60,7 +60,9 @@ pub(super) fn default_binding(binding: &mut Value) {
             value["apiGroup"] = GROUP.into();
         }
     };
-    binding.get_mut("roleRef").map_or((), fill);
+    if let Some(role_ref) = binding.get_mut("roleRef") {
+        fill(role_ref);
+    }
     let subjects = binding.get_mut("subjects").and_then(Value::as_array_mut);
     for subject in subjects.into_iter().flatten() {
         if matches!(text(subject, "/kind"), "User" | "Group") {
