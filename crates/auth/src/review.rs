@@ -14,7 +14,7 @@ pub fn self_subject(mut review: Value, user: &User) -> Value {
     review
 }
 
-/// TokenReview: the token's user and the audiences it holds for, or why it names none. The token is blanked.
+/// TokenReview: the token's user and the audiences it holds for, or why it names none.
 #[must_use]
 pub fn token(mut review: Value, found: Result<(&User, &[String]), &str>) -> Value {
     review["status"] = match found {
