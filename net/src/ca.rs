@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec,
-    key::{KeyError, KeyFingerprint, KeyPairP256, parse_certificate},
+    key::{self, KeyError, KeyFingerprint, KeyPairP256, parse_certificate},
 };
 
 pub use profile::{Profile, San};
@@ -133,7 +133,7 @@ impl Ca {
         let Stored::V1 { kind, certificate, key } =
             codec::decode::<_, STORED_LIMIT>(bytes).map_err(|_| CaError::Stored)?;
         let key = KeyPairP256::from_pkcs8(&key).map_err(|_| CaError::Stored)?;
-        if KeyFingerprint::of_certificate(&certificate) != Some(key.fingerprint()) {
+        if key::of_certificate(&certificate) != Some(key.fingerprint()) {
             return Err(CaError::Stored);
         }
         Self::assemble(kind, certificate.into(), key.into_inner())
@@ -149,7 +149,7 @@ impl Ca {
     }
 
     fn assemble(kind: CaKind, certificate: CertificateDer<'static>, key: KeyPair) -> Result<Self, CaError> {
-        let fingerprint = KeyFingerprint::of_spki(&key.subject_public_key_info());
+        let fingerprint = key::of_spki(&key.subject_public_key_info());
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|_| CaError::Stored)?;
         Ok(Self { kind, certificate, fingerprint, issuer })
     }
@@ -277,7 +277,7 @@ pub(crate) fn is_signed_by(certificate: &[u8], authority: &[u8]) -> bool {
 pub(crate) fn csr_fingerprint(csr: &[u8]) -> Option<KeyFingerprint> {
     use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer};
     match X509CertificationRequest::from_der(csr) {
-        Ok(([], csr)) => Some(KeyFingerprint::of_spki(csr.certification_request_info.subject_pki.raw)),
+        Ok(([], csr)) => Some(key::of_spki(csr.certification_request_info.subject_pki.raw)),
         _ => None,
     }
 }

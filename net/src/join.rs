@@ -10,9 +10,9 @@ use rand::RngExt;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    Channel, ChannelError, Identity, KeyFingerprint, Method, Protocol, Token,
+    Channel, ChannelError, Identity, Method, Protocol, Token,
     ca::{self, CaError, is_signed_by},
-    key::KeyError,
+    key::{self, KeyError},
     pool::{client_config, connect_any},
     tls::{Credentials, Expect, TlsError},
     token::CaHash,
@@ -180,11 +180,11 @@ fn client_endpoint(addresses: &[SocketAddr]) -> std::io::Result<quinn::Endpoint>
 
 /// The answer must be for our key, under the authority that the token pins.
 fn checked(identity: &Identity, token: &Token, answer: JoinAnswer) -> Result<JoinAnswer, JoinError> {
-    let authority = KeyFingerprint::of_certificate(&answer.authority).map(|key| CaHash::of(&key));
+    let authority = key::of_certificate(&answer.authority).map(|key| CaHash::of(&key));
     if authority != Some(token.ca) {
         return Err(JoinError::BadAnswer("its authority is not the token's"));
     }
-    if KeyFingerprint::of_certificate(&answer.certificate) != Some(identity.fingerprint()) {
+    if key::of_certificate(&answer.certificate) != Some(identity.fingerprint()) {
         return Err(JoinError::BadAnswer("its certificate is for another key"));
     }
     if !is_signed_by(&answer.certificate, &answer.authority) {

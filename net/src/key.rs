@@ -7,36 +7,18 @@ use std::fmt;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use ring::digest;
 use rustls_pki_types::PrivatePkcs8KeyDer;
-use serde::{Deserialize, Serialize};
 use x509_parser::{parse_x509_certificate, prelude::X509Certificate};
 
-/// SHA-256 of a public key's SubjectPublicKeyInfo; shown as 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct KeyFingerprint(pub [u8; 32]);
+pub use membership::KeyFingerprint;
 
-impl fmt::Display for KeyFingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
+/// Of a SubjectPublicKeyInfo in DER.
+pub fn of_spki(spki: &[u8]) -> KeyFingerprint {
+    KeyFingerprint(sha256(&[spki]))
 }
 
-impl fmt::Debug for KeyFingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
-impl KeyFingerprint {
-    /// Of a SubjectPublicKeyInfo in DER.
-    pub fn of_spki(spki: &[u8]) -> Self {
-        Self(sha256(&[spki]))
-    }
-
-    /// Of the key that a certificate in DER binds; `None` where it is no certificate.
-    pub fn of_certificate(der: &[u8]) -> Option<Self> {
-        Some(Self::of_spki(parse_certificate(der)?.public_key().raw))
-    }
+/// Of the key that a certificate in DER binds; `None` where it is no certificate.
+pub fn of_certificate(der: &[u8]) -> Option<KeyFingerprint> {
+    Some(of_spki(parse_certificate(der)?.public_key().raw))
 }
 
 /// A certificate and nothing behind it.
@@ -106,7 +88,7 @@ impl KeyPairP256 {
 
     /// Hash of the public half.
     pub fn fingerprint(&self) -> KeyFingerprint {
-        KeyFingerprint::of_spki(&self.0.subject_public_key_info())
+        of_spki(&self.0.subject_public_key_info())
     }
 
     pub(crate) fn inner(&self) -> &KeyPair {

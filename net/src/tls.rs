@@ -26,7 +26,7 @@ use rustls::{
     version::TLS13,
 };
 
-use crate::{KeyFingerprint, KeyPairP256, Protocol, ca::is_signed_by, token::CaHash};
+use crate::{KeyFingerprint, KeyPairP256, Protocol, ca::is_signed_by, key, token::CaHash};
 
 /// Sent as SNI, which TLS wants; no certificate is checked against it.
 pub(crate) const SERVER_NAME: &str = "node.mesh.internal";
@@ -104,10 +104,10 @@ pub(crate) enum Expect {
 impl Expect {
     fn is_met(&self, leaf: &[u8], others: &[CertificateDer<'_>]) -> bool {
         match self {
-            Self::Key(key) => KeyFingerprint::of_certificate(leaf) == Some(*key),
+            Self::Key(key) => key::of_certificate(leaf) == Some(*key),
             Self::Authority(hash, found) => {
                 let authority = others.first().map_or(&[][..], |der| der.as_ref());
-                let shown = KeyFingerprint::of_certificate(authority).map(|key| CaHash::of(&key));
+                let shown = key::of_certificate(authority).map(|key| CaHash::of(&key));
                 *found.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = shown;
                 shown == Some(*hash) && is_signed_by(leaf, authority)
             }
@@ -172,7 +172,7 @@ impl ClientCertVerifier for ClientCheck {
         _: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        match KeyFingerprint::of_certificate(leaf) {
+        match key::of_certificate(leaf) {
             Some(_) => Ok(ClientCertVerified::assertion()),
             None => Err(CertificateError::BadEncoding.into()),
         }
@@ -243,5 +243,5 @@ pub(crate) fn agreed_protocol(handshake: Option<Box<dyn Any>>) -> Option<Protoco
 /// The key that the peer of a finished handshake proved to hold.
 pub(crate) fn proven_key(identity: Option<Box<dyn Any>>) -> Option<KeyFingerprint> {
     let chain = identity?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    KeyFingerprint::of_certificate(chain.first()?)
+    key::of_certificate(chain.first()?)
 }

@@ -49,17 +49,7 @@ impl fmt::Display for WireRange {
     }
 }
 
-/// Whether a node wants to vote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum VoterPreference {
-    /// As the cluster sees fit.
-    #[default]
-    Auto,
-    /// Before others.
-    Prefer,
-    /// Not at all.
-    Never,
-}
+pub use membership::VoterPreference;
 
 /// A machine asks to become a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +72,8 @@ pub struct JoinRequest {
     pub csr: Vec<u8>,
     /// Where its control endpoint listens, best first. Unspecified addresses are for the server to fill in.
     pub addresses: Vec<SocketAddr>,
+    /// Where its API endpoint listens; likewise.
+    pub api_addresses: Vec<SocketAddr>,
     /// Failure domain (`topology.kubernetes.io/zone`), if any.
     pub zone: Option<String>,
     /// Whether it wants to vote.
@@ -105,6 +97,7 @@ impl JoinRequest {
             replace: false,
             csr: Vec::new(),
             addresses,
+            api_addresses: Vec::new(),
             zone: None,
             voter: VoterPreference::Auto,
             labels: BTreeMap::new(),

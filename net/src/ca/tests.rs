@@ -65,7 +65,7 @@ fn each_profile_says_what_it_should() {
         let ca = ca(kind);
         let issued = ca.issue(&profile, now(), YEAR).unwrap();
         check(&issued.certificate, subject, &names, uses);
-        assert_eq!(KeyFingerprint::of_certificate(&issued.certificate), Some(issued.key.fingerprint()));
+        assert_eq!(key::of_certificate(&issued.certificate), Some(issued.key.fingerprint()));
         assert!(is_signed_by(&issued.certificate, ca.certificate()));
         assert!(!is_signed_by(&issued.certificate, self::ca(kind).certificate()), "another authority's");
     }
@@ -99,7 +99,7 @@ fn of_a_request_only_the_proven_key_counts() {
     let certificate = ca.issue_from_csr(&node(), &request, now(), YEAR).unwrap();
     let names = ["spiffe://c0ffee/node/00000000000000ab"];
     check(&certificate, "CN=system:node:n1, O=system:nodes", &names, (true, true));
-    assert_eq!(KeyFingerprint::of_certificate(&certificate), Some(key.fingerprint()));
+    assert_eq!(key::of_certificate(&certificate), Some(key.fingerprint()));
     assert_eq!(csr_fingerprint(&request), Some(key.fingerprint()));
 }
 

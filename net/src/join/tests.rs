@@ -7,7 +7,7 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use super::*;
 use crate::{
-    Admission, NodeId, Role, TokenId,
+    Admission, KeyFingerprint, NodeId, Role, TokenId,
     ca::{Ca, Profile},
     testing::{Node, authority, soon},
     wire::{WIRE, WireRange},
@@ -45,7 +45,7 @@ impl Fake {
         let profile = Profile::Node { cluster: "test".into(), id: request.node, name: request.name.clone() };
         let year = Duration::from_secs(365 * 24 * 3600);
         let certificate = self.answer_ca.issue_from_csr(&profile, &request.csr, SystemTime::now(), year).unwrap();
-        assert_eq!(KeyFingerprint::of_certificate(&certificate), Some(key));
+        assert_eq!(crate::key::of_certificate(&certificate), Some(key));
         JoinAnswer {
             wire: WIRE.newest,
             already: false,
