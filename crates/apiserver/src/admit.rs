@@ -7,6 +7,7 @@ use api::{
     meta,
     status::{Cause, Details, Status},
 };
+use auth::node::{Operation, Write, restrict};
 use serde_json::Value;
 use store::{Guard, View};
 
@@ -55,7 +56,7 @@ fn terminating(kind: &Kind, namespace: &str, name: &str) -> ApiError {
 /// 403 where not.
 pub fn create(shared: &Shared, _view: &View, request: &Request, object: &Value) -> Result<Vec<Guard>, ApiError> {
     authz::escalation(shared, request, object, None)?;
-    node(request, Some(object), None)
+    node(shared, request, Some(object), None)
 }
 
 /// May this be changed so?
@@ -70,23 +71,48 @@ pub fn update(
     new: &Value,
 ) -> Result<Vec<Guard>, ApiError> {
     authz::escalation(shared, request, new, Some(old))?;
-    node(request, Some(new), Some(old))
+    node(shared, request, Some(new), Some(old))
 }
 
 /// May this be deleted?
 ///
 /// # Errors
 /// 403 where not.
-pub fn delete(_view: &View, request: &Request, old: &Value) -> Result<Vec<Guard>, ApiError> {
+pub fn delete(shared: &Shared, _view: &View, request: &Request, old: &Value) -> Result<Vec<Guard>, ApiError> {
     let kind = request.target.kind;
     let name = meta::name(old);
     if std::ptr::eq(kind, &NAMESPACE) && IMMORTAL.contains(&name) {
         return Err(ApiError::forbidden(kind, name, "this namespace may not be deleted"));
     }
-    node(request, None, Some(old))
+    node(shared, request, None, Some(old))
 }
 
 /// What a kubelet may not touch although RBAC lets nodes do it.
-fn node(_request: &Request, _new: Option<&Value>, _old: Option<&Value>) -> Result<Vec<Guard>, ApiError> {
-    Ok(Vec::new())
+fn node(shared: &Shared, request: &Request, new: Option<&Value>, old: Option<&Value>) -> Result<Vec<Guard>, ApiError> {
+    let target = &request.target;
+    let operation = match (new, old) {
+        (_, None) => Operation::Create,
+        (Some(_), Some(_)) => Operation::Update,
+        (None, Some(_)) => Operation::Delete,
+    };
+    let write = Write {
+        operation,
+        group: target.kind.group,
+        resource: target.kind.plural,
+        subresource: target.sub.map_or("", |sub| sub.name),
+        namespace: &target.namespace,
+        name: &target.name,
+        new,
+        old,
+    };
+    let checked = shared.rules.with_nodes(|index| restrict(&request.user, &write, index));
+    checked.map(|()| Vec::new()).map_err(|why| ApiError::forbidden(target.kind, &target.name, why))
+}
+
+/// The check of a token request, which no object is written for.
+///
+/// # Errors
+/// 403 where a kubelet asks for a token that none of its pods needs.
+pub(crate) fn token(shared: &Shared, request: &Request, asked: &Value) -> Result<(), ApiError> {
+    node(shared, request, Some(asked), None).map(|_| ())
 }

@@ -3,13 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::kinds::read::text;
+use api::{kinds::read::text, meta};
 use auth::{
     Answer, Attributes, Authorizer, Chain,
     decision::{AlwaysAllowed, Masters},
-    rbac::RbacIndex,
+    node::{NodeAuthorizer, NodeIndex, static_rules},
+    rbac::{RbacIndex, Rule},
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use parking_lot::RwLock;
 use serde_json::Value;
 use store::{Event, Freshness, Scope};
@@ -26,6 +27,9 @@ use crate::{
 /// Prefix of all RBAC objects.
 const PREFIX: &str = "rbac.authorization.k8s.io/";
 
+/// Prefix of all pods, which say what a node needs.
+const PODS: &str = "core/pods/";
+
 /// Pause before the index is built anew after the store's watch ended.
 const RESTART: Duration = Duration::from_millis(200);
 
@@ -33,12 +37,19 @@ const RESTART: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Rules {
     index: RwLock<RbacIndex>,
+    nodes: RwLock<NodeIndex>,
+    node_rules: Vec<Rule>,
     built: watch::Sender<bool>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { index: RwLock::default(), built: watch::Sender::new(false) }
+        Self {
+            index: RwLock::default(),
+            nodes: RwLock::default(),
+            node_rules: static_rules(),
+            built: watch::Sender::new(false),
+        }
     }
 }
 
@@ -58,24 +69,29 @@ impl Rules {
     /// Asks all authorizers in turn.
     #[must_use]
     pub fn ask(&self, request: &Attributes<'_>) -> Answer {
-        let index = self.index.read();
-        Chain(&[&Masters, &AlwaysAllowed, &*index]).authorize(request)
+        self.with(|_, all| all.authorize(request))
     }
 
     /// Runs with the index, and with all authorizers.
     pub fn with<T>(&self, run: impl FnOnce(&RbacIndex, &dyn Authorizer) -> T) -> T {
-        let index = self.index.read();
-        run(&index, &Chain(&[&Masters, &AlwaysAllowed, &*index]))
+        let (index, nodes) = (self.index.read(), self.nodes.read());
+        let node = NodeAuthorizer { index: &nodes, rules: &self.node_rules };
+        run(&index, &Chain(&[&Masters, &AlwaysAllowed, &node, &*index]))
+    }
+
+    /// Runs with what is known of which node uses what.
+    pub fn with_nodes<T>(&self, run: impl FnOnce(&NodeIndex) -> T) -> T {
+        run(&self.nodes.read())
     }
 
     fn apply(&self, event: &Event) {
-        let mut index = self.index.write();
-        match &event.new {
-            Some(record) => _ = index.put(&object::decode(record)),
-            None => {
-                let old = object::decode(event.subject());
-                index.remove(text(&old, "/kind"), text(&old, "/metadata/namespace"), text(&old, "/metadata/name"));
-            }
+        let object = object::decode(event.subject());
+        let (namespace, name) = (meta::namespace(&object), meta::name(&object));
+        match (event.subject().key.starts_with(PODS), event.new.is_some()) {
+            (true, true) => self.nodes.write().put(&object),
+            (true, false) => self.nodes.write().remove(namespace, name),
+            (false, true) => _ = self.index.write().put(&object),
+            (false, false) => self.index.write().remove(meta::kind(&object), namespace, name),
         }
     }
 }
@@ -95,15 +111,15 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
 
 async fn follow_once(shared: &Shared) -> Result<(), ApiError> {
     let view = shared.storage.read(Freshness::Any).await?;
-    let scope = Scope { prefix: PREFIX.into(), index: None };
-    let mut watch = shared.storage.watch(scope, view.revision())?;
-    let mut index = RbacIndex::new();
-    for record in view.range(PREFIX, None) {
-        index.put(&object::decode(record));
-    }
+    let watch = |prefix: &str| shared.storage.watch(Scope { prefix: prefix.into(), index: None }, view.revision());
+    let mut events = stream::select(watch(PREFIX)?, watch(PODS)?);
+    let (mut index, mut nodes) = (RbacIndex::new(), NodeIndex::new());
+    view.range(PREFIX, None).for_each(|record| _ = index.put(&object::decode(record)));
+    view.range(PODS, None).for_each(|record| nodes.put(&object::decode(record)));
     *shared.rules.index.write() = index;
+    *shared.rules.nodes.write() = nodes;
     shared.rules.built.send_replace(true);
-    while let Some(batch) = watch.next().await {
+    while let Some(batch) = events.next().await {
         batch?.iter().for_each(|event| shared.rules.apply(event));
     }
     Ok(())

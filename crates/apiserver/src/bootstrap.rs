@@ -30,7 +30,8 @@ impl ApiServer {
         }
         roles(&client).await?;
         for namespace in NAMESPACES {
-            ensure(&client, &SERVICE_ACCOUNT, namespace, "default", json!({ "metadata": { "name": "default" } })).await?;
+            ensure(&client, &SERVICE_ACCOUNT, namespace, "default", json!({ "metadata": { "name": "default" } }))
+                .await?;
         }
         let trust = json!({
             "metadata": { "name": "extension-apiserver-authentication" },

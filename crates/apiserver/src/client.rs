@@ -65,7 +65,10 @@ impl Client {
         namespace: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Items, ApiError> {
-        match self.run(Verb::List, Target::new(kind, namespace, ""), owned(parameters), Bytes::new(), BodyType::Json).await? {
+        match self
+            .run(Verb::List, Target::new(kind, namespace, ""), owned(parameters), Bytes::new(), BodyType::Json)
+            .await?
+        {
             Answer::List(items) => Ok(items),
             other => Err(unexpected(&other)),
         }
@@ -81,7 +84,10 @@ impl Client {
         namespace: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Box<Feed>, ApiError> {
-        match self.run(Verb::Watch, Target::new(kind, namespace, ""), owned(parameters), Bytes::new(), BodyType::Json).await? {
+        match self
+            .run(Verb::Watch, Target::new(kind, namespace, ""), owned(parameters), Bytes::new(), BodyType::Json)
+            .await?
+        {
             Answer::Watch(feed) => Ok(feed),
             other => Err(unexpected(&other)),
         }

@@ -51,7 +51,9 @@ pub(crate) async fn answer(shared: &Arc<Shared>, head: &Head) -> Result<Response
         [] => value(head, &json!({ "paths": PATHS })),
         ["version"] => value(head, &version()),
         ["healthz" | "livez" | "readyz", ..] => health(shared, head, &segments).await,
-        ["metrics"] => Ok(plain(200, "text/plain; version=0.0.4; charset=utf-8", shared.metrics.text().into_bytes().into())),
+        ["metrics"] => {
+            Ok(plain(200, "text/plain; version=0.0.4; charset=utf-8", shared.metrics.text().into_bytes().into()))
+        }
         ["api"] | ["apis"] if discovery::aggregated_version(head).is_some() => discovery::aggregated(head, segments[0]),
         ["api"] => value(head, &discovery::core_versions(&shared.config.advertise_address)),
         ["apis"] => value(head, &discovery::groups()),

@@ -27,6 +27,10 @@ pub fn parse(request: &Request) -> Result<Value, ApiError> {
 
 /// The body as JSON, and what occurred twice in it.
 fn read(request: &Request) -> Result<(Value, Vec<String>), ApiError> {
+    if request.body_type == BodyType::Protobuf {
+        let value = api::protobuf::decode(&request.body).map_err(|e| malformed("protobuf", &e))?;
+        return Ok((value, Vec::new()));
+    }
     let yaml = matches!(request.body_type, BodyType::Yaml | BodyType::Apply);
     if yaml && request.body.first() != Some(&b'{') {
         let value = serde_saphyr::from_slice(&request.body).map_err(|e| malformed("yaml", &e))?;
@@ -73,9 +77,7 @@ pub fn conform(
     complaints.extend(unknown);
     complaints.truncate(strict::COMPLAINTS_MAX);
     match mode {
-        Mode::Strict if !complaints.is_empty() => {
-            Err(DecodeError::Strict(complaints).status(version, kind).into())
-        }
+        Mode::Strict if !complaints.is_empty() => Err(DecodeError::Strict(complaints).status(version, kind).into()),
         Mode::Warn => Ok(complaints),
         Mode::Strict | Mode::Ignore => Ok(Vec::new()),
     }
@@ -86,7 +88,8 @@ fn check_type(object: &mut Value, group: &str, version: &str, kind: &str) -> Res
     let wanted = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     let (sent, sent_kind) = (meta::api_version(object), meta::kind(object));
     if !sent.is_empty() && sent != wanted {
-        let message = format!("the API version in the data ({sent}) does not match the expected API version ({wanted})");
+        let message =
+            format!("the API version in the data ({sent}) does not match the expected API version ({wanted})");
         return Err(ApiError::bad_request(message));
     }
     if !sent_kind.is_empty() && sent_kind != kind {

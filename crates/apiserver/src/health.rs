@@ -51,7 +51,8 @@ impl Health {
             return Some(Report { ok: true, text: "ok".into() });
         }
         let ready = document != "livez";
-        let checks: Vec<_> = self.checks.read().iter().filter(|(_, probe, _)| ready || *probe == Probe::Live).cloned().collect();
+        let checks: Vec<_> =
+            self.checks.read().iter().filter(|(_, probe, _)| ready || *probe == Probe::Live).cloned().collect();
         let mut text = if only.is_none() { "[+]ping ok\n".to_owned() } else { String::new() };
         let (mut ok, mut found) = (true, only.is_none());
         for (name, _, check) in checks.iter().filter(|(name, ..)| only.is_none_or(|o| o == *name)) {

@@ -1,6 +1,6 @@
 //! Namespaces end in two steps: first they take in nothing new, then, emptied, they go.
 //! Spec: <https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/namespace-v1/>.
-//! This is all the generic path knows of them; what empties them is a controller.
+//! This is all the generic path knows of them; what empties them is [`crate::housekeeping`].
 
 use api::{
     kinds::{Kind, namespace::NAMESPACE},
@@ -8,49 +8,8 @@ use api::{
 };
 use serde_json::{Value, json};
 
-/// What a namespace waits for besides its finalizers: that its content is gone.
-const CONTENT: &str = "kubernetes";
-
-/// Label by which selectors find one namespace.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
-
 fn is_namespace(kind: &Kind) -> bool {
     kind.plural == NAMESPACE.plural && kind.group == NAMESPACE.group
-}
-
-/// A new object; a namespace is active and will wait for its content.
-pub(crate) fn created(kind: &Kind, object: &mut Value) {
-    if !is_namespace(kind) {
-        return;
-    }
-    object["status"] = json!({ "phase": "Active" });
-    let mut finalizers = object["spec"]["finalizers"].as_array().cloned().unwrap_or_default();
-    if !finalizers.iter().any(|f| f == CONTENT) {
-        finalizers.push(CONTENT.into());
-    }
-    object["spec"] = json!({ "finalizers": finalizers });
-    label(object);
-}
-
-/// A changed object before its checks; a namespace keeps its name as a label and, but for `finalize`, what it waits for.
-pub(crate) fn updated(kind: &Kind, sub: &str, new: &mut Value, old: &Value) {
-    if !is_namespace(kind) {
-        return;
-    }
-    label(new);
-    if sub != "finalize" {
-        new["spec"]["finalizers"] = old["spec"]["finalizers"].clone();
-        if new["spec"]["finalizers"].is_null() {
-            new["spec"] = json!({});
-        }
-    }
-}
-
-fn label(object: &mut Value) {
-    let name = meta::name(object).to_owned();
-    if !name.is_empty() && object["metadata"].is_object() {
-        object["metadata"]["labels"][NAME_LABEL] = name.into();
-    }
 }
 
 /// Does anything keep the object (either form) from being removed?

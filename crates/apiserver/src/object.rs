@@ -128,7 +128,13 @@ pub fn served(kind: &Kind, record: &Record) -> Value {
 #[must_use]
 pub fn put(kind: &'static Kind, key: Key, object: &Value) -> Op {
     let kind = kind.stored();
-    Op::Put { key, body: encode(object), labels: labels(object), fields: fields(kind, object), indexes: indexes(kind, object) }
+    Op::Put {
+        key,
+        body: encode(object),
+        labels: labels(object),
+        fields: fields(kind, object),
+        indexes: indexes(kind, object),
+    }
 }
 
 /// The record a [`put`] makes at a revision.
@@ -178,8 +184,14 @@ mod tests {
 
     #[test]
     fn splits_around_the_revision_only() {
-        check(json!({"metadata": {"name": "a", "uid": "u"}}), r#"{"metadata":{"name":"a","resourceVersion":"7","uid":"u"}}"#);
-        check(json!({"metadata": {"name": "a", "resourceVersion": "3"}}), r#"{"metadata":{"name":"a","resourceVersion":"7"}}"#);
+        check(
+            json!({"metadata": {"name": "a", "uid": "u"}}),
+            r#"{"metadata":{"name":"a","resourceVersion":"7","uid":"u"}}"#,
+        );
+        check(
+            json!({"metadata": {"name": "a", "resourceVersion": "3"}}),
+            r#"{"metadata":{"name":"a","resourceVersion":"7"}}"#,
+        );
         check(json!({"metadata": {}}), r#"{"metadata":{"resourceVersion":"7"}}"#);
         check(
             json!({"data": {"resourceVersion": ""}, "metadata": {"labels": {"resourceVersion": "x"}}}),

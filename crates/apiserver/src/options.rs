@@ -113,7 +113,9 @@ impl DeleteOptions {
         let in_body = body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let dry_run = dry_run(query.all("dryRun").chain(in_body), &mut errors);
         let policy = body["propagationPolicy"].as_str().or_else(|| query.get("propagationPolicy"));
-        let orphan = body["orphanDependents"].as_bool().or_else(|| query.has("orphanDependents").then(|| query.flag("orphanDependents")));
+        let orphan = body["orphanDependents"]
+            .as_bool()
+            .or_else(|| query.has("orphanDependents").then(|| query.flag("orphanDependents")));
         if policy.is_some() && orphan.is_some() {
             let why = "orphanDependents and deletionPropagation cannot be both set";
             errors.invalid(&Path::new("propagationPolicy"), policy.unwrap_or_default(), why);
@@ -141,7 +143,11 @@ fn propagation(policy: Option<&str>, orphan: Option<bool>, errors: &mut Errors) 
         (Some("Foreground"), _) => Some(Propagation::Foreground),
         (None, None) => None,
         (Some(other), _) => {
-            errors.not_supported(&Path::new("propagationPolicy"), other, &["Foreground", "Background", "Orphan", "nil"]);
+            errors.not_supported(
+                &Path::new("propagationPolicy"),
+                other,
+                &["Foreground", "Background", "Orphan", "nil"],
+            );
             None
         }
     }

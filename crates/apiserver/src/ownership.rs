@@ -9,11 +9,7 @@ use api::{
 };
 use serde_json::Value;
 
-use crate::{
-    options::WriteOptions,
-    pipeline::Request,
-    status::ApiError,
-};
+use crate::{options::WriteOptions, pipeline::Request, status::ApiError};
 
 /// A new object belongs to its creator.
 pub(crate) fn created(request: &Request, options: &WriteOptions, object: &mut Value) -> Result<(), ApiError> {
@@ -21,12 +17,7 @@ pub(crate) fn created(request: &Request, options: &WriteOptions, object: &mut Va
 }
 
 /// What a writer changed is his.
-pub(crate) fn updated(
-    request: &Request,
-    options: &WriteOptions,
-    old: &Value,
-    new: &mut Value,
-) -> Result<(), ApiError> {
+pub(crate) fn updated(request: &Request, options: &WriteOptions, old: &Value, new: &mut Value) -> Result<(), ApiError> {
     record(request, options, |ty, writer| managed::update(Some(old), new, ty, writer))
 }
 
@@ -40,8 +31,9 @@ pub(crate) fn applied(
     live: Option<&Value>,
     config: &Value,
 ) -> Result<Value, ApiError> {
-    let done = record(request, options, |ty, writer| api::apply::apply(live, config, ty, writer, options.force))?;
-    Ok(done?)
+    record(request, options, |ty, writer| {
+        api::apply::apply(live, config, ty, writer, options.force).map_err(ApiError::from)
+    })?
 }
 
 fn record<T>(

@@ -48,7 +48,8 @@ impl Place {
         if value["v"] != "meta.k8s.io/v1" {
             return Err(bad("server does not recognize this encoded version"));
         }
-        let after = value["start"].as_str().filter(|key| key.starts_with(prefix)).ok_or_else(|| bad("wrong start key"))?;
+        let after =
+            value["start"].as_str().filter(|key| key.starts_with(prefix)).ok_or_else(|| bad("wrong start key"))?;
         let revision = match value["rv"].as_i64() {
             Some(-1) => None,
             Some(revision @ 1..) => Some(Revision(revision.unsigned_abs())),

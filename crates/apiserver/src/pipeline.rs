@@ -28,6 +28,8 @@ pub enum BodyType {
     Json,
     /// YAML, or JSON, which is YAML.
     Yaml,
+    /// Protobuf, of a built-in kind.
+    Protobuf,
     /// RFC 6902.
     JsonPatch,
     /// RFC 7396.

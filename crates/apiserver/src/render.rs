@@ -43,7 +43,13 @@ impl Renderer {
     ///
     /// # Errors
     /// 400 for an `includeObject` that is none.
-    pub fn new(cache: &Arc<Cache>, kind: &'static Kind, format: Format, query: &Query, now: Timestamp) -> Result<Self, ApiError> {
+    pub fn new(
+        cache: &Arc<Cache>,
+        kind: &'static Kind,
+        format: Format,
+        query: &Query,
+        now: Timestamp,
+    ) -> Result<Self, ApiError> {
         let include = table::Include::parse(query.get("includeObject"))?;
         Ok(Self { cache: Arc::clone(cache), kind, format, include, now })
     }

@@ -151,9 +151,9 @@ mod tests {
 
     fn check(path: &str, expect: Option<(&str, &str, &str, &str)>) {
         let found = target(&segments(path));
-        let found = found.as_ref().map(|t| {
-            (t.kind.plural, t.sub.map_or("", |s| s.name), t.namespace.as_str(), t.name.as_str())
-        });
+        let found = found
+            .as_ref()
+            .map(|t| (t.kind.plural, t.sub.map_or("", |s| s.name), t.namespace.as_str(), t.name.as_str()));
         assert_eq!(found, expect, "{path}");
     }
 
@@ -167,7 +167,10 @@ mod tests {
         check("/api/v1/namespaces/a/status", Some(("namespaces", "status", "a", "a")));
         check("/api/v1/namespaces/a/serviceaccounts/b/token", Some(("serviceaccounts", "token", "a", "b")));
         check("/api/v1/nodes/n/status", Some(("nodes", "status", "", "n")));
-        check("/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", Some(("clusterroles", "", "", "system:node")));
+        check(
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
+            Some(("clusterroles", "", "", "system:node")),
+        );
         check("/apis/coordination.k8s.io/v1/namespaces/x/leases", Some(("leases", "", "x", "")));
         check("/api/v1/configmaps/b", None);
         check("/api/v1/namespaces/a/nodes", None);

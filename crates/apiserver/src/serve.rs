@@ -10,8 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::error;
 
 use crate::{
-    authn, authz,
-    documents,
+    authn, authz, documents,
     http::{
         accept,
         body::{self, ReplyBody},
@@ -179,7 +178,8 @@ fn written(shared: &Arc<Shared>, renderer: Renderer, reply: Reply) -> Response<R
 fn warning_value(text: &str) -> HeaderValue {
     let printable: String = text.chars().filter(|c| !c.is_control()).collect();
     let escaped = printable.replace('\\', "\\\\").replace('"', "\\\"");
-    HeaderValue::from_bytes(format!("299 - \"{escaped}\"").as_bytes()).unwrap_or_else(|_| HeaderValue::from_static("299 - \"?\""))
+    HeaderValue::from_bytes(format!("299 - \"{escaped}\"").as_bytes())
+        .unwrap_or_else(|_| HeaderValue::from_static("299 - \"?\""))
 }
 
 /// An answer with its usual headers.

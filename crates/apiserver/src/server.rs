@@ -12,6 +12,7 @@ use crate::{
     client::Client,
     config::{Config, ConfigError},
     health::{Health, Probe},
+    housekeeping,
     http::{
         connection::Patience,
         listener::{Acceptor, BoxStream, Stream},
@@ -70,15 +71,23 @@ impl ApiServer {
 
     /// Serves until `stop`, then drains. `streams` carries connections that other parts of the node hand over.
     pub async fn run(&self, listener: TcpListener, streams: mpsc::Receiver<BoxStream>, stop: CancellationToken) {
-        let follower = tokio::spawn(authz::follow(Arc::clone(&self.shared)));
         let serving = async { tokio::join!(self.acceptor.accept(listener), self.acceptor.accept_streams(streams)) };
         tokio::select! {
             _ = serving => {}
-            () = stop.cancelled() => {}
+            () = self.attend(stop) => {}
         }
+    }
+
+    /// Everything beside accepting connections, until `stop`; then drains those of [`Self::serve_stream`]. For a node
+    /// that accepts connections itself.
+    pub async fn attend(&self, stop: CancellationToken) {
+        let follower = tokio::spawn(authz::follow(Arc::clone(&self.shared)));
+        let keeper = tokio::spawn(housekeeping::run(Arc::clone(&self.shared), self.client()));
+        stop.cancelled().await;
         self.shared.closing.cancel();
         self.acceptor.stop(Duration::from_secs(self.shared.config.drain_timeout_seconds)).await;
         follower.abort();
+        keeper.abort();
     }
 
     /// Serves one stream of TLS bytes to its end.

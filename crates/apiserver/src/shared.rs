@@ -7,13 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    authz::Rules,
-    cache::Cache,
-    config::Config,
-    health::Health,
-    metrics::Metrics,
-    page::Snapshots,
-    tokens::Tokens,
+    authz::Rules, cache::Cache, config::Config, health::Health, metrics::Metrics, page::Snapshots, tokens::Tokens,
 };
 
 /// State of one server.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use store::{Freshness, View};
 
 use crate::{
-    form, object,
+    admit, form, object,
     options::WriteOptions,
     pipeline::{Object, Reply, Request},
     shared::Shared,
@@ -30,6 +30,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Rep
     if !errors.is_empty() {
         return Err(ApiError::invalid("authentication.k8s.io", "TokenRequest", "", &errors));
     }
+    admit::token(shared, &request, &asked)?;
     let mut spec = read_request(&asked, shared.tokens.audiences());
     spec.seconds = spec.seconds.min(i64::try_from(shared.config.max_token_seconds).unwrap_or(i64::MAX));
     let view = shared.storage.read(Freshness::Linearizable).await?;
@@ -74,7 +75,9 @@ fn check_uid(kind: &kinds::Kind, name: &str, wanted: &Reference, actual: &str) -
         return Ok(());
     }
     let (asked, found) = (&wanted.uid, actual);
-    let why = format!("the UID in the bound object reference ({asked}) does not match the UID in record. The object might have been deleted and then recreated ({found})");
+    let why = format!(
+        "the UID in the bound object reference ({asked}) does not match the UID in record. The object might have been deleted and then recreated ({found})"
+    );
     Err(ApiError::conflict(kind, name, &why))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::{kinds, meta};
 use auth::{
     User,
-    token::{bound::GRACE_SECONDS, Claims, KeyError, Lookup, Signer, TokenCache, Verifier, VerifyError, check_bound},
+    token::{Claims, KeyError, Lookup, Signer, TokenCache, Verifier, VerifyError, bound::GRACE_SECONDS, check_bound},
 };
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -61,7 +61,13 @@ impl Tokens {
     ///
     /// # Errors
     /// See [`TokenError`].
-    pub fn user(&self, view: &View, token: &str, wanted: &[String], now: Timestamp) -> Result<(User, Arc<Claims>), TokenError> {
+    pub fn user(
+        &self,
+        view: &View,
+        token: &str,
+        wanted: &[String],
+        now: Timestamp,
+    ) -> Result<(User, Arc<Claims>), TokenError> {
         let claims = self.cache.lock().verify(&self.verifier, token, wanted, now.as_second())?;
         check_bound(&claims, &Stored { view, now })?;
         Ok((claims.user(), claims))

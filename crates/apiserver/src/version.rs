@@ -23,7 +23,9 @@ pub enum Wanted {
 /// 400 where it is no number.
 pub fn parse(text: &str) -> Result<Revision, ApiError> {
     let number = text.parse().map_err(|_| {
-        ApiError::bad_request(format!("invalid resource version {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"))
+        ApiError::bad_request(format!(
+            "invalid resource version {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+        ))
     })?;
     Ok(Revision(number))
 }
@@ -52,10 +54,9 @@ pub fn of_list(query: &Query) -> Result<Wanted, ApiError> {
         (_, Some(_)) if continued => {
             Err(refuse("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
         }
-        (None, Some(_)) => Err(refuse(
-            "resourceVersionMatch",
-            "resourceVersionMatch is forbidden unless resourceVersion is provided",
-        )),
+        (None, Some(_)) => {
+            Err(refuse("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+        }
         (Some("0"), Some("Exact")) => {
             Err(refuse("resourceVersionMatch", "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
         }

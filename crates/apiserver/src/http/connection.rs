@@ -90,7 +90,8 @@ pub async fn serve<H: Handler>(
         },
         () = stop.cancelled() => return,
     };
-    let certificates = stream.get_ref().1.peer_certificates().map(|c| c.iter().cloned().map(CertificateDer::into_owned).collect());
+    let certificates =
+        stream.get_ref().1.peer_certificates().map(|c| c.iter().cloned().map(CertificateDer::into_owned).collect());
     let session = Arc::new(handler.connected(Peer { address, certificates: certificates.unwrap_or_default() }));
     let service = service_fn(move |request| guarded(Arc::clone(&handler), Arc::clone(&session), request));
     let builder = builder(patience.header);

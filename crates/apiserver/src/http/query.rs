@@ -12,7 +12,12 @@ impl Query {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let pairs = text.split('&').filter(|p| !p.is_empty()).take(MAX_PARAMETERS);
-        Self(pairs.map(|p| p.split_once('=').unwrap_or((p, ""))).map(|(k, v)| (decode(k, true), decode(v, true))).collect())
+        Self(
+            pairs
+                .map(|p| p.split_once('=').unwrap_or((p, "")))
+                .map(|(k, v)| (decode(k, true), decode(v, true)))
+                .collect(),
+        )
     }
 
     /// From ready pairs (in-process requests).
@@ -41,7 +46,10 @@ impl Query {
     /// A switch as Go's API machinery reads it: absent, `0` and `false` are off, anything else is on.
     #[must_use]
     pub fn flag(&self, name: &str) -> bool {
-        self.0.iter().find(|(k, _)| k == name).is_some_and(|(_, v)| !matches!(v.to_ascii_lowercase().as_str(), "0" | "false"))
+        self.0
+            .iter()
+            .find(|(k, _)| k == name)
+            .is_some_and(|(_, v)| !matches!(v.to_ascii_lowercase().as_str(), "0" | "false"))
     }
 }
 

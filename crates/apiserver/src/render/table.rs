@@ -48,9 +48,7 @@ pub fn of_list(renderer: &Renderer, items: &Items) -> Value {
 }
 
 fn table(renderer: &Renderer, metadata: Value, rows: Vec<Value>) -> Value {
-    let column = |c: &api::kinds::Column| {
-        json!({ "name": c.name, "type": c.r#type, "format": c.format, "description": c.description, "priority": c.priority })
-    };
+    let column = |c: &api::kinds::Column| json!({ "name": c.name, "type": c.r#type, "format": c.format, "description": c.description, "priority": c.priority });
     let columns: Vec<_> = renderer.kind.columns.iter().map(column).collect();
     json!({ "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": columns, "rows": rows })
 }

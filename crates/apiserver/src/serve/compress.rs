@@ -25,7 +25,9 @@ pub(super) fn maybe(head: &Head, response: Response<ReplyBody>) -> Response<Repl
     }
     let (mut parts, body) = response.into_parts();
     let body = match body {
-        ReplyBody::Full(bytes) if bytes.len() < MIN_BYTES => return Response::from_parts(parts, ReplyBody::Full(bytes)),
+        ReplyBody::Full(bytes) if bytes.len() < MIN_BYTES => {
+            return Response::from_parts(parts, ReplyBody::Full(bytes));
+        }
         ReplyBody::Full(bytes) => ReplyBody::Full(whole(&bytes)),
         ReplyBody::Stream(chunks) => ReplyBody::Stream(zipped(chunks)),
     };

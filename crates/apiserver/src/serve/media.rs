@@ -1,9 +1,11 @@
 //! What a request's `Content-Type` says its body is.
 
+use api::protobuf;
+
 use crate::{pipeline::BodyType, route::Verb, status::ApiError};
 
 /// Types of objects.
-const OBJECTS: &[&str] = &["application/json", "application/yaml"];
+const OBJECTS: &[&str] = &["application/json", "application/yaml", protobuf::MEDIA];
 
 /// Types of patches.
 const PATCHES: &[&str] = &[
@@ -28,6 +30,7 @@ pub(super) fn body_type(verb: Verb, content_type: Option<&str>) -> Result<BodyTy
         (Verb::Patch, _) => Err(ApiError::unsupported_media(PATCHES)),
         (_, "" | "application/json" | "*/*") => Ok(BodyType::Json),
         (_, "application/yaml") => Ok(BodyType::Yaml),
+        (_, protobuf::MEDIA) => Ok(BodyType::Protobuf),
         _ => Err(ApiError::unsupported_media(OBJECTS)),
     }
 }
@@ -45,7 +48,8 @@ mod tests {
         check(Verb::Create, "", Some(BodyType::Json));
         check(Verb::Create, "application/json; charset=utf-8", Some(BodyType::Json));
         check(Verb::Update, "application/yaml", Some(BodyType::Yaml));
-        check(Verb::Create, "application/vnd.kubernetes.protobuf", None);
+        check(Verb::Create, "application/vnd.kubernetes.protobuf", Some(BodyType::Protobuf));
+        check(Verb::Create, "application/cbor", None);
         check(Verb::Patch, "application/json", None);
         check(Verb::Patch, "application/apply-patch+yaml", Some(BodyType::Apply));
         check(Verb::List, "text/plain", Some(BodyType::Json));

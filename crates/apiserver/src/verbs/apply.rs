@@ -22,11 +22,7 @@ use crate::{
 };
 
 /// Applies one configuration.
-pub(super) async fn answer(
-    shared: &Arc<Shared>,
-    request: &Request,
-    options: &WriteOptions,
-) -> Result<Reply, ApiError> {
+pub(super) async fn answer(shared: &Arc<Shared>, request: &Request, options: &WriteOptions) -> Result<Reply, ApiError> {
     if request.query.get("fieldManager").is_none() {
         let mut errors = Errors::new();
         errors.required(&Path::new("fieldManager"), "is required for apply patch");

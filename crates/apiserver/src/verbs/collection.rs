@@ -23,7 +23,11 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Rep
     let view = shared.storage.read(Freshness::Linearizable).await?;
     let items = list::page(&view, &selection, 0, None);
     for record in &items.records {
-        let one = Target { name: object::name_of(&record.key).to_owned(), namespace: namespace_of(&record.key), ..target.clone() };
+        let one = Target {
+            name: object::name_of(&record.key).to_owned(),
+            namespace: namespace_of(&record.key),
+            ..target.clone()
+        };
         let request = Request { target: one, verb: Verb::Delete, ..request.clone() };
         match delete::delete(shared, &request, &options).await {
             Err(error) if error.code() != 404 => return Err(error),

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use api::{kinds::Ctx, meta, names};
+use api::{
+    kinds::{Ctx, Kind},
+    meta, names,
+};
 use serde_json::Value;
 use store::{Guard, View};
 
 use crate::{
     admit,
     commit::{self, Step, Write},
-    form, lifecycle, object,
+    form, object,
     options::WriteOptions,
     ownership,
-    pipeline::{Object, Reply, Request},
+    pipeline::{Answer, Object, Reply, Request},
     shared::Shared,
     status::ApiError,
 };
@@ -49,10 +52,19 @@ pub(crate) async fn create(
         let made = commit::run(shared, options.terms(), contended, |view| decide(shared, view, request, &object)).await;
         match made {
             Err(error) if generated && error.status.reason == "AlreadyExists" => {}
+            settled if options.dry_run => return settled.map(|reply| unversioned(kind, reply)),
             settled => return settled,
         }
     }
     Err(ApiError::name_generation(kind, meta::generate_name(&object)))
+}
+
+/// What a dry run would have made has no version.
+fn unversioned(kind: &'static Kind, reply: Reply) -> Reply {
+    let Answer::Object(Object::Stored(record)) = &reply.answer else { return reply };
+    let mut object = object::served(kind, record);
+    meta::set_resource_version(&mut object, "");
+    Reply { answer: Answer::Object(Object::Made(object)), ..reply }
 }
 
 /// Sets what a client may not say. The name may still be open.
@@ -78,7 +90,6 @@ pub(super) fn finish(
 ) -> Result<Value, ApiError> {
     let kind = request.target.kind;
     form::default(kind, &mut object);
-    lifecycle::created(kind, &mut object);
     (kind.hooks.prepare_create)(&mut object, &Ctx { now: request.now });
     form::validate(kind, &object)?;
     own(request, options, &mut object)?;
@@ -87,12 +98,7 @@ pub(super) fn finish(
 }
 
 /// Puts it where nothing is yet.
-pub(super) fn decide(
-    shared: &Arc<Shared>,
-    view: &View,
-    request: &Request,
-    object: &Value,
-) -> Result<Step, ApiError> {
+pub(super) fn decide(shared: &Arc<Shared>, view: &View, request: &Request, object: &Value) -> Result<Step, ApiError> {
     let kind = request.target.kind;
     let (namespace, name) = (meta::namespace(object), meta::name(object));
     let key = object::key(kind, namespace, name);

@@ -41,16 +41,22 @@ pub(super) async fn delete(
     let contended = || ApiError::contended(target.kind, &target.name);
     let decide = |view: &View| {
         let record = view.get(&key).ok_or_else(|| ApiError::not_found(target.kind, &target.name))?;
-        step(view, request, options, record)
+        step(shared, view, request, options, record)
     };
     commit::run(shared, terms, contended, decide).await
 }
 
-fn step(view: &View, request: &Request, options: &DeleteOptions, record: &Arc<Record>) -> Result<Step, ApiError> {
+fn step(
+    shared: &Shared,
+    view: &View,
+    request: &Request,
+    options: &DeleteOptions,
+    record: &Arc<Record>,
+) -> Result<Step, ApiError> {
     let kind = request.target.kind;
     let old = object::decode(record);
     preconditions(kind, options, &old)?;
-    let mut guards = admit::delete(view, request, &old)?;
+    let mut guards = admit::delete(shared, view, request, &old)?;
     guards.push(Guard::Unchanged(Arc::clone(&record.key), record.modified));
     let mut new = old.clone();
     finalizers(&mut new, options.propagation);
@@ -75,10 +81,8 @@ fn step(view: &View, request: &Request, options: &DeleteOptions, record: &Arc<Re
 }
 
 fn preconditions(kind: &Kind, options: &DeleteOptions, old: &Value) -> Result<(), ApiError> {
-    let checks = [
-        ("UID", &options.uid, meta::uid(old)),
-        ("ResourceVersion", &options.version, meta::resource_version(old)),
-    ];
+    let checks =
+        [("UID", &options.uid, meta::uid(old)), ("ResourceVersion", &options.version, meta::resource_version(old))];
     for (what, wanted, actual) in checks {
         if let Some(wanted) = wanted.as_ref().filter(|w| *w != actual) {
             let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");

@@ -94,7 +94,9 @@ fn candidates<'a>(
 ) -> Box<dyn Iterator<Item = &'a Arc<Record>> + 'a> {
     let scope = &selection.scope;
     match &scope.index {
-        _ if !scope.prefix.ends_with('/') => Box::new(view.get(&scope.prefix).into_iter().filter(move |_| after.is_none())),
+        _ if !scope.prefix.ends_with('/') => {
+            Box::new(view.get(&scope.prefix).into_iter().filter(move |_| after.is_none()))
+        }
         Some((name, value)) => Box::new(view.by_index_under(name, value, &scope.prefix, after)),
         None => Box::new(view.range(&scope.prefix, after)),
     }

@@ -38,12 +38,19 @@ fn patched(request: &Request, options: &WriteOptions, old: &Value) -> Result<(Va
     match request.body_type {
         BodyType::JsonPatch => api::patch::json(&mut new, &request.body)?,
         BodyType::StrategicPatch => {
-            let kind = facts::ty(target.kind.type_name).ok_or_else(|| ApiError::internal("the kind has no type facts"))?;
+            let kind =
+                facts::ty(target.kind.type_name).ok_or_else(|| ApiError::internal("the kind has no type facts"))?;
             api::patch::strategic(&mut new, &request.body, kind)?;
         }
         _ => api::patch::merge(&mut new, &request.body)?,
     }
-    let warnings = form::conform(&mut new, target.kind.type_name, Vec::new(), (target.kind.version, target.kind.kind), options.validation)?;
+    let warnings = form::conform(
+        &mut new,
+        target.kind.type_name,
+        Vec::new(),
+        (target.kind.version, target.kind.kind),
+        options.validation,
+    )?;
     if meta::api_version(&new) != meta::api_version(old) || meta::kind(&new) != meta::kind(old) {
         return Err(ApiError::bad_request("a patch may not change apiVersion or kind"));
     }

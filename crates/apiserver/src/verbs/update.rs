@@ -3,10 +3,7 @@
 
 use std::sync::Arc;
 
-use api::{
-    field::Errors,
-    meta,
-};
+use api::{field::Errors, meta};
 use serde_json::Value;
 use store::{Guard, Op, Record, View};
 
@@ -76,7 +73,6 @@ pub(super) fn finish(
         Some(sub) => (sub.prepare_update)(&mut new, old),
         None => (kind.hooks.prepare_update)(&mut new, old),
     }
-    lifecycle::updated(kind, request.target.sub.map_or("", |s| s.name), &mut new, old);
     own(request, options, old, &mut new)?;
     let mut errors = Errors::new();
     form::check_update(kind, &new, old, &mut errors);

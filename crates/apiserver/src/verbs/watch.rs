@@ -233,7 +233,8 @@ fn timeout(text: Option<&str>, default_seconds: u64) -> Result<Duration, ApiErro
 /// Ticks once a period, at an offset of its own, so that watchers are not all due at once.
 fn bookmarks(period_seconds: u64) -> Interval {
     let period = Duration::from_secs(period_seconds);
-    let mut interval = tokio::time::interval_at(Instant::now() + period.mul_f64(0.5 + rand::random::<f64>() / 2.0), period);
+    let mut interval =
+        tokio::time::interval_at(Instant::now() + period.mul_f64(0.5 + rand::random::<f64>() / 2.0), period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }
