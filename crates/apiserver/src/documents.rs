@@ -51,9 +51,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, head: &Head) -> Result<Response
         [] => value(head, &json!({ "paths": PATHS })),
         ["version"] => value(head, &version()),
         ["healthz" | "livez" | "readyz", ..] => health(shared, head, &segments).await,
-        ["metrics"] => {
-            Ok(plain(200, "text/plain; version=0.0.4; charset=utf-8", shared.metrics.text().into_bytes().into()))
-        }
+        ["metrics"] => Ok(metrics(shared)),
         ["api"] | ["apis"] if discovery::aggregated_version(head).is_some() => discovery::aggregated(head, segments[0]),
         ["api"] => value(head, &discovery::core_versions(&shared.config.advertise_address)),
         ["apis"] => value(head, &discovery::groups()),
@@ -107,6 +105,13 @@ fn version() -> Value {
         "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc",
         "platform": format!("linux/{}", if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }),
     })
+}
+
+fn metrics(shared: &Shared) -> Response<ReplyBody> {
+    let reads = shared.config.max_reads_in_flight - shared.reads.available_permits();
+    let writes = shared.config.max_writes_in_flight - shared.writes.available_permits();
+    let text = shared.metrics.text(reads, writes);
+    plain(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes().into())
 }
 
 async fn health(shared: &Arc<Shared>, head: &Head, segments: &[&str]) -> Result<Response<ReplyBody>, ApiError> {

@@ -43,6 +43,13 @@ pub struct Metrics {
     requests: Family<Coded, Counter>,
     durations: Family<Labels, Histogram>,
     watches: Gauge,
+    in_flight: Family<Lane, Gauge>,
+}
+
+/// Requests are bounded in two lanes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Lane {
+    request_kind: &'static str,
 }
 
 /// Counts a running watch until it is dropped.
@@ -59,7 +66,9 @@ impl Default for Metrics {
         registry.register("apiserver_request", "Requests by verb, resource and code", requests.clone());
         registry.register("apiserver_request_duration_seconds", "Time to answer", durations.clone());
         registry.register("apiserver_longrunning_requests", "Watches that are open", watches.clone());
-        Self { registry: Mutex::new(registry), requests, durations, watches }
+        let in_flight = Family::<Lane, Gauge>::default();
+        registry.register("apiserver_current_inflight_requests", "Requests being answered", in_flight.clone());
+        Self { registry: Mutex::new(registry), requests, durations, watches, in_flight }
     }
 }
 
@@ -85,9 +94,13 @@ impl Metrics {
         Watching(Arc::new(self.watches.clone()))
     }
 
-    /// All metrics as text.
+    /// All metrics as text; `reads` and `writes` are in flight now.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, reads: usize, writes: usize) -> String {
+        for (request_kind, count) in [("readOnly", reads), ("mutating", writes)] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.in_flight.get_or_create(&Lane { request_kind }).set(count);
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry.lock()).expect("writing into memory does not fail");
         text

@@ -1,5 +1,7 @@
 //! The pipeline over memory, through the in-process client: what is asked, and what comes of it.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail loudly")]
+
 use std::sync::Arc;
 
 use api::kinds::{

@@ -16,6 +16,8 @@ use crate::{
     status::ApiError,
 };
 
+mod gnostic;
+
 /// A document and its hash.
 struct Document {
     path: String,
@@ -64,13 +66,20 @@ pub(super) fn v3(head: &Head, path: &str) -> Result<Response<ReplyBody>, ApiErro
     }
 }
 
-/// `/openapi/v2`.
+/// `/openapi/v2`, in JSON or in the protobuf of older clients.
 pub(super) fn v2(head: &Head) -> Result<Response<ReplyBody>, ApiError> {
-    static DOCUMENT: OnceLock<(Bytes, String)> = OnceLock::new();
-    let (bytes, hash) = DOCUMENT.get_or_init(|| {
-        let bytes = render::encode(Encoding::Json, &openapi::v2(&openapi::served(), GIT_VERSION));
-        let hash = hash(&bytes);
-        (bytes, hash)
+    static DOCUMENT: OnceLock<[(Bytes, String); 2]> = OnceLock::new();
+    let documents = DOCUMENT.get_or_init(|| {
+        let document = openapi::v2(&openapi::served(), GIT_VERSION);
+        [render::encode(Encoding::Json, &document), gnostic::encode(&document).into()].map(|bytes| {
+            let hash = hash(&bytes);
+            (bytes, hash)
+        })
     });
-    Ok(tagged(head, "application/json", bytes.clone(), hash))
+    let protobuf = head
+        .text(header::ACCEPT)
+        .is_some_and(|accept| accept.contains(gnostic::ASKED) || accept.contains(gnostic::MEDIA));
+    let (bytes, hash) = &documents[usize::from(protobuf)];
+    let media = if protobuf { gnostic::MEDIA } else { "application/json" };
+    Ok(tagged(head, media, bytes.clone(), hash))
 }
