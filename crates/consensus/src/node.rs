@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use net::{Dial, NodeId, Serve};
 use openraft::{async_runtime::watch::WatchReceiver, errors::Fatal};
+use parking_lot::Mutex;
 use store::State;
 use tokio::{
     sync::{Semaphore, watch},
@@ -56,7 +57,7 @@ pub struct Broken(pub String);
 pub struct Node {
     pub(crate) inner: Arc<Inner>,
     snapshots: Snapshots,
-    tasks: JoinSet<()>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -109,7 +110,7 @@ impl Node {
         tasks.spawn(leadership::follow(inner.raft.clone(), progress.clone(), inner.leadership.clone()));
         tasks.spawn(end_watches_without_leader(inner.clone()));
         tasks.spawn(snapshot_by_size(inner.clone(), log, progress));
-        Ok(Self { inner, snapshots, tasks })
+        Ok(Self { inner, snapshots, tasks: Mutex::new(tasks) })
     }
 
     /// Who this is.
@@ -205,14 +206,15 @@ impl Node {
     }
 
     /// Hands leadership over, if it has it, and stops. What is not on disk yet was not acknowledged.
-    pub async fn shutdown(mut self) {
+    pub async fn shutdown(&self) {
         if self.inner.raft.is_leader()
             && let Some(heir) = self.inner.heir()
         {
             let moved = timeout(HANDOVER_LIMIT, self.inner.transfer_leader(heir)).await;
             info!(%heir, handed_over = matches!(moved, Ok(Ok(()))), "leader stops");
         }
-        self.tasks.shutdown().await;
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
+        tasks.shutdown().await;
         if let Err(error) = self.inner.raft.shutdown().await {
             warn!(%error, "agreement did not stop cleanly");
         }

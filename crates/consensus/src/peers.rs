@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -38,6 +38,10 @@ const OPEN_LIMIT: Duration = Duration::from_millis(500);
 
 /// How long a follower may leave a request unanswered before the channel is given up: many slow disk syncs.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
+/// Pause after a failed append channel. openraft opens the next one at once, which a peer that refuses at once
+/// would turn into a busy loop.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a call gave no answer. None of them says whether the peer has acted.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +134,7 @@ fn unreachable_peer(error: CallError) -> RPCError<TypeConfig> {
     RPCError::Unreachable(Unreachable::new(&error))
 }
 
-/// Tried again at once: the peer was there a moment ago.
+/// Tried again soon: the peer was there a moment ago.
 fn broken(error: CallError) -> RPCError<TypeConfig> {
     RPCError::Network(NetworkError::new(&error))
 }
@@ -169,9 +173,14 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
-            let channel = open(&*self.dial, self.id, Protocol::Raft, methods::APPEND, OPEN_LIMIT)
-                .await
-                .map_err(unreachable_peer)?;
+            let opened = open(&*self.dial, self.id, Protocol::Raft, methods::APPEND, OPEN_LIMIT).await;
+            let channel = match opened {
+                Ok(channel) => channel,
+                Err(error) => {
+                    sleep(RETRY_PAUSE).await;
+                    return Err(unreachable_peer(error));
+                }
+            };
             let (receiver, sender) = channel.split();
             let waiting = Waiting::default();
             let pump = Pump(tokio::spawn(pump(input, sender, waiting.clone())));
@@ -271,7 +280,10 @@ async fn next_answer(
             let rest = answer.is_ok().then_some((receiver, waiting, pump));
             Some((Ok(answer), rest))
         }
-        Err(error) => Some((Err(broken(error)), None)),
+        Err(error) => {
+            sleep(RETRY_PAUSE).await;
+            Some((Err(broken(error)), None))
+        }
     }
 }
 

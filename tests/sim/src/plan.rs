@@ -62,7 +62,7 @@ impl Default for Plan {
     fn default() -> Self {
         use Fault::{Blackout, Crash, Heal, Isolate, OneWay, SlowDisk, Split};
         let faults = vec![Crash, Crash, Crash, Isolate, Split, OneWay, Heal, Heal, SlowDisk, Blackout];
-        Self { nodes: 3, clients: 3, chaos: Duration::from_secs(20), faults, bug: None }
+        Self { nodes: 3, clients: 3, chaos: Duration::from_secs(12), faults, bug: None }
     }
 }
 

@@ -30,7 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FOUNDING_PERIOD: Duration = Duration::from_millis(200);
 
 /// Seeds of one test run where none is given.
-const SEEDS: u64 = 10;
+const SEEDS: u64 = 3;
+
+/// Shorter than in production, so that runs come to rest sooner.
+const PROPOSE_TIMEOUT: Duration = Duration::from_secs(4);
+
+fn config() -> Config {
+    Config { propose_timeout: PROPOSE_TIMEOUT, ..Config::default() }
+}
 
 /// What a run leaves to be judged.
 #[derive(Debug)]
@@ -126,7 +133,7 @@ fn build(seed: u64, world: &Arc<World>) -> Sim<'static> {
 /// One life of a node: from power-on to crash.
 async fn live(world: Arc<World>, id: u64) -> turmoil::Result {
     let dial = Arc::new(SimDial(NodeId(id)));
-    let node = Arc::new(Node::start(NodeId(id), Config::default(), world.machines[&id].power_on(), dial).await?);
+    let node = Arc::new(Node::start(NodeId(id), config(), world.machines[&id].power_on(), dial).await?);
     world.nodes.lock().insert(id, node.clone());
     if id == 1 {
         let _ = node.initialize().await; // refused in later lives
@@ -181,7 +188,7 @@ async fn clients(world: Arc<World>, node: Arc<Node>) {
 async fn final_read(world: Arc<World>, id: u64, node: Arc<Node>) {
     let mut stage = world.stage.subscribe();
     let _ = stage.wait_for(|stage| *stage >= Stage::Rest).await;
-    tokio::time::sleep(Duration::from_secs(12)).await; // the last proposals end
+    tokio::time::sleep(PROPOSE_TIMEOUT + Duration::from_secs(1)).await; // the last proposals end
     loop {
         if let Ok(view) = node.read(Freshness::Linearizable).await {
             world.finals.lock().insert(id, view);

@@ -1,0 +1,78 @@
+//! What must hold of a [`Report`], besides linearizability. Each function judges one invariant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    Report, client,
+    history::{Action, Ending, Value},
+};
+
+/// Every acknowledged write is in the history that watchers were told, and none that was surely refused is.
+///
+/// # Errors
+/// What is missing, or should not be there.
+pub fn nothing_lost(report: &Report) -> Result<(), String> {
+    let told: BTreeSet<Value> = report.watchers.iter().flatten().map(|change| change.value).collect();
+    for operation in &report.operations {
+        match (operation.action, operation.ending) {
+            (Action::Write(value), Ending::Answered(_)) if !told.contains(&value) => {
+                return Err(format!("acknowledged write {value:#x} of register {} is lost", operation.key));
+            }
+            (Action::Write(value), Ending::Denied) if told.contains(&value) => {
+                return Err(format!("write {value:#x} of register {} was denied, yet applied", operation.key));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// No write is applied twice: no value appears twice, and each register's counter has counted each once.
+///
+/// # Errors
+/// What was applied twice.
+pub fn nothing_twice(report: &Report) -> Result<(), String> {
+    let (Some(changes), Some(last)) = (report.watchers.first(), report.finals.first()) else { return Ok(()) };
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut values = BTreeSet::new();
+    for change in changes {
+        if !values.insert(change.value) {
+            return Err(format!("{:#x} was written twice", change.value));
+        }
+        *counts.entry(&change.key).or_default() += 1;
+    }
+    for register in 0..client::KEYS {
+        let key = client::key(register);
+        let (told, counted) = (counts.get(&*key).copied().unwrap_or(0), last.counter(&client::counter(register)));
+        if told != counted {
+            return Err(format!("{key}: {told} changes were told, {counted} counted"));
+        }
+    }
+    Ok(())
+}
+
+/// All watchers were told the same, in rising revisions, and it leads to the final state of every node.
+///
+/// # Errors
+/// Where they differ.
+pub fn watchers_agree(report: &Report) -> Result<(), String> {
+    let Some(first) = report.watchers.first() else { return Ok(()) };
+    if let Some(pair) = first.windows(2).find(|pair| pair[0].revision >= pair[1].revision) {
+        return Err(format!("revisions do not rise: {pair:?}"));
+    }
+    if let Some(other) = report.watchers.iter().find(|other| *other != first) {
+        let place = first.iter().zip(other).take_while(|(a, b)| a == b).count();
+        return Err(format!("watchers differ from change {place} on: {:?}, {:?}", first.get(place), other.get(place)));
+    }
+    let folded: BTreeMap<&str, Value> = first.iter().map(|change| (&*change.key, change.value)).collect();
+    for (node, view) in report.finals.iter().enumerate() {
+        for register in 0..client::KEYS {
+            let (told, held) =
+                (folded.get(&*client::key(register)).copied().unwrap_or(0), client::value(view, register));
+            if told != held {
+                return Err(format!("node {}: register {register} holds {held:#x}, was told {told:#x}", node + 1));
+            }
+        }
+    }
+    Ok(())
+}
