@@ -29,11 +29,8 @@ pub struct Violation {
 pub fn check(operations: &[Operation]) -> Result<(), Box<Violation>> {
     let mut registers: BTreeMap<u32, Vec<Operation>> = BTreeMap::new();
     for operation in operations {
-        let moot = match (operation.action, operation.ending) {
-            (_, Ending::Denied) => true,
-            (Action::Read(_), Ending::Open) => true,
-            _ => false,
-        };
+        let moot =
+            matches!((operation.action, operation.ending), (_, Ending::Denied) | (Action::Read(_), Ending::Open));
         if !moot {
             registers.entry(operation.key).or_default().push(*operation);
         }
