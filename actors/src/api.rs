@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
-use crate::context::Context;
+use crate::context::{Context, Serving};
 use crate::host::{Error, Next, Rules, Work};
 use crate::secrets::Secrets;
 
@@ -58,8 +58,9 @@ impl Api {
             self.stop();
             return Ok(Next::Done);
         };
-        self.start(&view, &Secrets::open(&view, &key)?)?;
-        self.bootstrap().await?;
+        let secrets = Secrets::open(&view, &key)?;
+        self.start(&view, &secrets)?;
+        self.bootstrap(&secrets).await?;
         Ok(Next::Done)
     }
 
@@ -81,10 +82,10 @@ impl Api {
         let secrets = secrets.for_api_server(&self.context.name, sans, SystemTime::now())?;
         let running = self.context.api.borrow().clone();
         match running {
-            Some(server) => server.set_secrets(secrets)?,
+            Some(running) => running.server.set_serving(&secrets)?,
             None => {
-                let server = ApiServer::new(self.context.raft.clone(), self.context.config.api.clone(), secrets)?;
-                self.context.api.send_replace(Some(Arc::new(server)));
+                let server = ApiServer::new(self.context.raft.clone(), self.context.config.api.clone(), &secrets)?;
+                self.context.api.send_replace(Some(Serving::start(server)));
                 info!(listen = %self.context.config.api_listen, "API server runs");
             }
         }
@@ -93,11 +94,11 @@ impl Api {
     }
 
     /// Once in each term that this node leads: what every cluster must hold.
-    async fn bootstrap(&self) -> Result<(), Error> {
+    async fn bootstrap(&self, secrets: &Secrets) -> Result<(), Error> {
         let Some(term) = self.context.leading() else { return Ok(()) };
         let server = self.context.api.borrow().clone();
         if let Some(server) = server.filter(|_| *self.bootstrapped.lock() != Some(term)) {
-            server.bootstrap().await?;
+            server.server.bootstrap(&secrets.api_authority_pem()).await?;
             *self.bootstrapped.lock() = Some(term);
         }
         Ok(())
@@ -136,7 +137,7 @@ pub async fn accept(context: Arc<Context>, listener: TcpListener, pipe: Arc<Pipe
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
-        let (stream, peer) = match listener.accept().await {
+        let (stream, _) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "client not accepted");
@@ -149,7 +150,7 @@ pub async fn accept(context: Arc<Context>, listener: TcpListener, pipe: Arc<Pipe
             // Answers are small and waited for: never hold them back.
             let _ = stream.set_nodelay(true);
             match server {
-                Some(server) => server.serve_stream(stream, Some(peer)).await,
+                Some(running) => running.server.serve_stream(stream).await,
                 None => pipe.pipe(stream).await,
             }
             drop(slot);
@@ -166,7 +167,7 @@ impl AcceptStream for Piped {
         let server = self.0.api.borrow().clone();
         Box::pin(async move {
             if let Some(server) = server {
-                server.serve_stream(stream, None).await;
+                server.server.serve_stream(stream).await;
             }
         })
     }

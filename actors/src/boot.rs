@@ -10,11 +10,12 @@ use net::ca::Profile;
 use net::seal::SealKey;
 use net::token::CaHash;
 use net::wire::{JoinRequest, WIRE};
-use net::{Endpoint, EndpointConfig, Identity, KeyFingerprint, PeerTable, Token};
+use net::{Endpoint, EndpointConfig, Identity, PeerTable, Token};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
+use wal::{FileDisk, KeyId, KeyRing};
 
 use crate::admission::peer;
 use crate::config::{Config, ConfigError};
@@ -29,6 +30,9 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a new cluster of one may take to elect its only member and store its founding.
 const FOUNDING_LIMIT: Duration = Duration::from_secs(30);
+
+/// Number of the key that seals log and snapshots; a later one gets the next.
+const DISK_KEY_ID: KeyId = KeyId(1);
 
 /// How a node came to be part of its cluster.
 #[derive(Debug)]
@@ -95,9 +99,9 @@ pub enum StartError {
     /// The log or the agreement.
     #[error(transparent)]
     Agreement(#[from] consensus::StartError),
-    /// The log on disk.
+    /// The disk beneath the log.
     #[error(transparent)]
-    Log(#[from] consensus::OpenError),
+    Disk(#[from] wal::DiskError),
     /// The founding was not agreed on.
     #[error("the new cluster could not be founded: {0}")]
     Founding(host::Error),
@@ -138,7 +142,7 @@ pub(crate) async fn boot(config: Config, entrance: Entrance) -> Result<Booted, S
 }
 
 fn same_cluster(config: &Config, known: &Membership, token: &Token) -> Result<(), StartError> {
-    let ours = KeyFingerprint::of_certificate(&known.authority).map(|key| CaHash::of(&key));
+    let ours = net::key::of_certificate(&known.authority).map(|key| CaHash::of(&key));
     if ours == Some(token.ca) {
         return Ok(());
     }
@@ -220,9 +224,10 @@ async fn assemble(
     let endpoint = EndpointConfig { identity: identity.clone(), certificate, authority, peers: peers.clone() };
     let endpoint = Endpoint::start(endpoint, socket)?;
     let disk_key = disk_key(&home)?;
-    let (log, snapshots) = consensus::open(&home.path("raft"), disk_key, &config.consensus)?;
+    let keys = KeyRing::new(DISK_KEY_ID, wal::Key::new(disk_key));
+    let media = consensus::Media::new(Arc::new(FileDisk::open(&home.path("raft"))?), keys);
     let dial = Arc::new(endpoint.clone());
-    let raft = consensus::Node::start(identity.id(), config.consensus.clone(), log, snapshots, dial).await?;
+    let raft = consensus::Node::start(identity.id(), config.consensus.clone(), media, dial).await?;
     Ok(Context {
         config,
         home,
@@ -276,7 +281,8 @@ async fn found(
     peers.replace(known.members.clone(), &[]);
     let context = assemble(config, home, identity, socket, peers, &known, Some(key.clone())).await?;
     let token = Token::create(&secrets.node.fingerprint(), &mut rand::rng());
-    let agreed = agree(&context, &cluster, &first, &secrets.seal(&key), &token);
+    let sealed = secrets.seal(&key);
+    let agreed = agree(&context, &cluster, &first, &sealed, &token);
     let agreed = timeout(FOUNDING_LIMIT, agreed).await.unwrap_or_else(|late| Err(late.into()));
     agreed.map_err(StartError::Founding)?;
     context.home.save_membership(&known)?;

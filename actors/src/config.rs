@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 const NODE_PREFIXES: std::ops::RangeInclusive<u8> = 17..=30;
 
 /// Settings of one node. The cluster's own (ranges, domain) count only where it is founded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
     /// Name of the node; empty takes the host's name.

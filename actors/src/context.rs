@@ -7,6 +7,7 @@ use net::seal::SealKey;
 use net::{Endpoint, Identity, NodeId, PeerTable};
 use store::{Command, Freshness, Guard, Op, Outcome, RequestId, Storage, View};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::home::Home;
@@ -31,12 +32,38 @@ pub struct Context {
     /// The key that seals the cluster's secrets; voters have it.
     pub cluster_key: watch::Sender<Option<SealKey>>,
     /// The API server, while this node runs one.
-    pub api: watch::Sender<Option<Arc<apiserver::ApiServer>>>,
+    pub api: watch::Sender<Option<Serving>>,
 }
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context").field("name", &self.name).field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+/// A running API server.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    /// Takes connections.
+    pub server: apiserver::ApiServer,
+    stop: CancellationToken,
+    attending: Arc<tokio::sync::Mutex<tokio::task::JoinSet<()>>>,
+}
+
+impl Serving {
+    /// Starts what a server does beside taking connections.
+    pub fn start(server: apiserver::ApiServer) -> Self {
+        let stop = CancellationToken::new();
+        let mut attending = tokio::task::JoinSet::new();
+        let (attended, stopped) = (server.clone(), stop.clone());
+        attending.spawn(async move { attended.attend(stopped).await });
+        Self { server, stop, attending: Arc::new(attending.into()) }
+    }
+
+    /// Takes no new request and lets those under way finish.
+    pub async fn drain(&self) {
+        self.stop.cancel();
+        while self.attending.lock().await.join_next().await.is_some() {}
     }
 }
 

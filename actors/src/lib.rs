@@ -16,5 +16,6 @@ pub mod stage;
 pub mod voters;
 
 pub use config::Config;
+pub use consensus::Status as Group;
 pub use node::{Entrance, Node, Origin, StartError};
 pub use stage::Stage;

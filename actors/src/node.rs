@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use membership::member;
 use net::gossip::{Gossip, GossipConfig};
 use net::pipe::{PipeListener, PipeServer};
-use net::{Endpoint, Protocol, Token};
+use net::{Protocol, Token};
+use parking_lot::Mutex;
 use store::{Scope, Storage};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -53,7 +54,7 @@ pub struct Node {
     gossip: Gossip,
     origin: Origin,
     actors: Vec<Handle<()>>,
-    tasks: JoinSet<()>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -73,7 +74,7 @@ impl Node {
         let Booted { context, origin } = boot::boot(config, entrance).await?;
         let context = Arc::new(context);
         let gossip = start_gossip(&context)?;
-        let mut node = Self { context, gossip, origin, actors: Vec::new(), tasks: JoinSet::new() };
+        let mut node = Self { context, gossip, origin, actors: Vec::new(), tasks: Mutex::default() };
         node.start_actors(stage);
         node.serve(listener);
         Ok(node)
@@ -88,11 +89,12 @@ impl Node {
         let voters = stage.host(voters::RULES, move || voters::Voters::new(context.clone(), heard.clone()));
         let admission = Admission { context: self.context.clone(), voters: voters.clone() };
         self.context.endpoint.admit(Arc::new(admission));
-        self.actors = vec![peers, api, voters];
-        self.tasks.spawn(refresh_on_membership(self.context.clone(), self.actors.clone()));
-        self.tasks.spawn(refresh_on(self.context.raft.leadership(), self.actors.clone()));
-        self.tasks.spawn(refresh_on(self.context.cluster_key.subscribe(), self.actors.clone()));
-        self.tasks.spawn(refresh_on(live, self.actors[2..].to_vec()));
+        self.actors = vec![peers, api, voters.clone()];
+        let tasks = self.tasks.get_mut();
+        tasks.spawn(refresh_on_membership(self.context.clone(), self.actors.clone()));
+        tasks.spawn(refresh_on(self.context.raft.leadership(), self.actors.clone()));
+        tasks.spawn(refresh_on(self.context.cluster_key.subscribe(), self.actors.clone()));
+        tasks.spawn(refresh_on(live, vec![voters]));
     }
 
     fn serve(&mut self, listener: TcpListener) {
@@ -103,7 +105,7 @@ impl Node {
         endpoint.serve(Protocol::Gossip, self.gossip.handler());
         endpoint.serve(Protocol::Pipe, PipeServer::new(Arc::new(api::Piped(self.context.clone()))));
         let pipe = PipeListener::new(Arc::new(endpoint.clone()), peers.clone(), self.gossip.live());
-        self.tasks.spawn(api::accept(self.context.clone(), listener, pipe));
+        self.tasks.get_mut().spawn(api::accept(self.context.clone(), listener, pipe));
     }
 
     /// What the node's parts share.
@@ -133,16 +135,16 @@ impl Node {
     }
 
     /// Stops in reverse: no new work, requests drain, leadership is handed over, peers are told goodbye.
-    pub async fn stop(mut self) {
+    pub async fn stop(&self) {
         for actor in &self.actors {
             actor.stop().await;
         }
-        self.tasks.shutdown().await;
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
+        tasks.shutdown().await;
         if let Some(server) = self.context.api.send_replace(None) {
             server.drain().await;
         }
         self.context.raft.shutdown().await;
-        drop(self.gossip);
         self.context.endpoint.close().await;
     }
 }

@@ -110,9 +110,14 @@ impl Secrets {
             serving_chain: vec![issued.certificate.into(), authority.to_vec().into()],
             serving_key: rustls_pki_types::PrivatePkcs8KeyDer::from(issued.key.to_pkcs8()).into(),
             client_roots: vec![authority.to_vec().into()],
-            serving_ca_pem: pem("CERTIFICATE", authority),
+            serving_ca_pem: self.api_authority_pem(),
             token_key_pem: self.tokens.to_pem(),
         })
+    }
+
+    /// The authority of API servers and their clients, in PEM.
+    pub fn api_authority_pem(&self) -> String {
+        pem("CERTIFICATE", self.api.certificate())
     }
 
     /// A kubeconfig for the cluster's administrator, naming this server (`https://host:port`).

@@ -86,6 +86,13 @@ impl TokenSecret {
     }
 }
 
+/// As it is stored: 64 hexadecimal digits.
+impl fmt::Display for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 impl TokenHash {
     /// Whether this is the secret that was hashed; takes the same time for every wrong one.
     pub fn matches(&self, id: TokenId, secret: &TokenSecret) -> bool {

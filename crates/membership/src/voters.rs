@@ -59,6 +59,11 @@ pub fn plan(members: &[Member], quorum: &Quorum, dead: &BTreeSet<NodeId>, max: u
     if let Some(id) = voters.union(&learners).find(|id| !known(id)) {
         return Some(Step::AddLearner(*id));
     }
+    // Voters refuse the calls of a node they know as a mere worker: what a newcomer is must be in the log before it votes.
+    let newcomer = |member: &&Member| quorum.learners.contains(&member.id) && member.role == Role::Worker;
+    if let Some(member) = members.iter().find(newcomer) {
+        return Some(Step::SetRole(member.id, Role::Standby));
+    }
     let ready = voters.difference(&quorum.voters).all(|id| quorum.caught_up.contains(id));
     if voters != quorum.voters && ready && !voters.is_empty() {
         return Some(Step::SetVoters(voters));
@@ -212,11 +217,13 @@ mod tests {
 
     #[test]
     fn three_members_become_voters_in_one_step_once_both_learners_caught_up() {
-        let members: Vec<_> = (1..=3).map(|id| member(id, Role::Worker)).collect();
+        let mut members: Vec<_> = (1..=3).map(|id| member(id, Role::Standby)).collect();
         let mut state = quorum(&[1], &[2, 3]);
         assert_eq!(plan(&members, &state, &ids(&[]), 5), Some(Step::SetVoters(ids(&[1, 2, 3]))));
         state.caught_up.remove(&NodeId(3));
         assert!(!matches!(plan(&members, &state, &ids(&[]), 5), Some(Step::SetVoters(_))));
+        members[1].role = Role::Worker;
+        assert_eq!(plan(&members, &state, &ids(&[]), 5), Some(Step::SetRole(NodeId(2), Role::Standby)));
     }
 
     #[test]

@@ -1,0 +1,46 @@
+//! How the commands ask the running node of this machine: one JSON frame each way over a socket that only its owner
+//! may open. Main type: [`Request`].
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) mod client;
+pub(crate) mod server;
+pub(crate) mod status;
+
+/// Name of the socket in the data directory.
+pub(crate) const SOCKET: &str = "mesh.sock";
+
+/// What a command wants.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Request {
+    /// The node's state; once it is ready, or after this many seconds.
+    Status {
+        /// See above.
+        wait_seconds: Option<u64>,
+    },
+    /// The line that the next machine runs.
+    CreateToken {
+        /// How long it admits nodes.
+        ttl_seconds: i64,
+        /// Admit one node only.
+        once: bool,
+    },
+    /// All tokens.
+    ListTokens,
+    /// End a token.
+    RevokeToken {
+        /// Which.
+        id: String,
+    },
+    /// A kubeconfig for the administrator.
+    Kubeconfig {
+        /// The server to name.
+        server: Option<String>,
+    },
+    /// Give up this node's part.
+    Leave,
+}
+
+/// What it gets: a value, or words for the person who asked.
+pub(crate) type Answer = Result<serde_json::Value, String>;

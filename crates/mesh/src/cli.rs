@@ -1,0 +1,141 @@
+//! The command line, as `mesh --help` tells it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A Kubernetes cluster with no masters: run the same command on every machine.
+#[derive(Debug, Parser)]
+#[command(name = "mesh", version, propagate_version = true)]
+pub(crate) struct Cli {
+    /// What to log: a level, or `target=level` pairs joined by commas
+    #[arg(long, global = true, env = "MESH_LOG", default_value = "", hide_default_value = true)]
+    pub(crate) log: String,
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start this node: found a cluster, or go on where it was
+    Up(NodeArgs),
+    /// Make this machine a member of a cluster, and start it
+    Join {
+        /// Control endpoint of any voter, as `mesh up` printed it
+        #[arg(required = true, value_name = "ADDRESS:PORT")]
+        addresses: Vec<String>,
+        /// What `mesh token create` printed
+        #[arg(long, env = "MESH_TOKEN", hide_env_values = true)]
+        token: String,
+        /// Take over the name of a member that is gone for good
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Make, list and revoke join tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Show this node, the quorum and the members
+    Status {
+        /// Wait until this node is ready, at most so long
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60")]
+        wait: Option<u64>,
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Print a kubeconfig for the cluster's administrator
+    Kubeconfig {
+        /// The server to name, instead of this node's API endpoint
+        #[arg(long, value_name = "https://HOST:PORT")]
+        server: Option<String>,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Give up this node's part in the cluster; it is forgotten for good
+    Leave {
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Print the line to run on the next machine
+    Create {
+        /// How long it admits nodes: 90s, 30m, 24h or 7d
+        #[arg(long, default_value = "24h", value_parser = crate::command::token::seconds)]
+        ttl: i64,
+        /// Admit one node only
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        at: At,
+    },
+    /// List tokens; secrets are not stored
+    List {
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        at: At,
+    },
+    /// End a token now
+    Revoke {
+        /// As `mesh token list` shows it
+        id: String,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Which node of this machine is meant.
+#[derive(Debug, Args)]
+pub(crate) struct At {
+    /// The node's data directory
+    #[arg(long, env = "MESH_DATA_DIR", default_value = "/var/lib/mesh")]
+    pub(crate) data_dir: PathBuf,
+}
+
+/// Settings of a node: flags over environment over file over defaults.
+#[derive(Debug, Default, Args)]
+pub(crate) struct NodeArgs {
+    /// Configuration file, YAML
+    #[arg(long, env = "MESH_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Everything the node keeps [default: /var/lib/mesh]
+    #[arg(long)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Name of the node [default: the host's]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Control endpoint, UDP [default: 0.0.0.0:7443]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// API endpoint, TCP [default: 0.0.0.0:6443]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) api_listen: Option<SocketAddr>,
+    /// Address others reach this node at; once a family [default: that of the default route]
+    #[arg(long, value_name = "IP")]
+    pub(crate) advertise: Vec<IpAddr>,
+    /// Failure zone; voters are spread over zones
+    #[arg(long)]
+    pub(crate) zone: Option<String>,
+    /// Whether this node may vote: auto, prefer or never [default: auto]
+    #[arg(long, value_parser = ["auto", "prefer", "never"])]
+    pub(crate) voter: Option<String>,
+}

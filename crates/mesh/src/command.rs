@@ -1,0 +1,36 @@
+//! One file per command.
+
+mod kubeconfig;
+mod leave;
+mod status;
+pub(crate) mod token;
+mod up;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cli::{Cli, Command};
+
+/// Carries out a command line.
+pub(crate) fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Up(node) => up::up(&node),
+        Command::Join { addresses, token, replace, node } => up::join(&addresses, &token, replace, &node),
+        Command::Token(token) => short()?.block_on(token::run(token)),
+        Command::Status { wait, output, at } => short()?.block_on(status::run(wait, output, &at)),
+        Command::Kubeconfig { server, at } => short()?.block_on(kubeconfig::run(server, &at)),
+        Command::Leave { at } => short()?.block_on(leave::run(&at)),
+    }
+}
+
+/// For a command that asks the running node and ends.
+fn short() -> Result<Runtime> {
+    Ok(Builder::new_current_thread().enable_all().build()?)
+}
+
+/// For a node.
+fn long() -> Result<Arc<Runtime>> {
+    Ok(Arc::new(Builder::new_multi_thread().enable_all().thread_name("mesh").build()?))
+}

@@ -1,0 +1,120 @@
+//! Reads the settings of a node: defaults, then file, then `MESH_*` variables, then flags. Unknown fields are refused.
+
+use std::path::Path;
+
+use actors::Config;
+use anyhow::{Context, Result, anyhow};
+use figment::Figment;
+use figment::providers::{Env, Serialized};
+use serde_json::{Map, Value, json};
+
+use crate::cli::NodeArgs;
+
+/// Largest configuration file, in bytes; hundreds of settings fit.
+const FILE_LIMIT: u64 = 1 << 20;
+
+/// Variables that are flags of their own, not settings.
+const NOT_SETTINGS: [&str; 3] = ["log", "token", "config"];
+
+/// The settings that this command line stands for, checked.
+pub(crate) fn load(args: &NodeArgs) -> Result<Config> {
+    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    if let Some(path) = &args.config {
+        let file = read(path).with_context(|| format!("configuration file {}", path.display()))?;
+        known_fields(&file).with_context(|| format!("configuration file {}", path.display()))?;
+        figment = figment.merge(Serialized::defaults(file));
+    }
+    let env = Env::prefixed("MESH_").ignore(&NOT_SETTINGS).map(|name| camel(name.as_str()).into());
+    let config: Config =
+        figment.merge(env).merge(Serialized::defaults(flags(args))).extract().map_err(|error| anyhow!("{error}"))?;
+    config.check()?;
+    Ok(config)
+}
+
+fn read(path: &Path) -> Result<Value> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(FILE_LIMIT + 1).read_to_string(&mut text)?;
+    anyhow::ensure!(text.len() as u64 <= FILE_LIMIT, "larger than {FILE_LIMIT} bytes");
+    if text.trim().is_empty() {
+        return Ok(json!({}));
+    }
+    let value: Value = serde_saphyr::from_str(&text)?;
+    anyhow::ensure!(value.is_object(), "not a mapping of settings");
+    Ok(value)
+}
+
+/// Decodes the file alone, so that what it holds wrong is told with the file's name.
+fn known_fields(file: &Value) -> Result<()> {
+    serde_json::from_value::<Config>(file.clone()).map(drop).map_err(Into::into)
+}
+
+/// `DATA_DIR` is `dataDir`.
+fn camel(name: &str) -> String {
+    let mut parts = name.split('_').map(str::to_lowercase);
+    let first = parts.next().unwrap_or_default();
+    parts.fold(first, |mut name, part| {
+        let mut letters = part.chars();
+        name.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        name + letters.as_str()
+    })
+}
+
+/// Only the flags that were given.
+fn flags(args: &NodeArgs) -> Value {
+    let all = json!({
+        "dataDir": args.data_dir,
+        "name": args.name,
+        "listen": args.listen,
+        "apiListen": args.api_listen,
+        "advertise": if args.advertise.is_empty() { Value::Null } else { json!(args.advertise) },
+        "zone": args.zone,
+        "voter": args.voter,
+    });
+    let given = |all: Map<String, Value>| all.into_iter().filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>();
+    match all {
+        Value::Object(all) => Value::Object(given(all)),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_with(file: &str, args: NodeArgs) -> Result<Config> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.yaml");
+        std::fs::write(&path, file).unwrap();
+        load(&NodeArgs { config: Some(path), ..args })
+    }
+
+    fn check_error(file: &str, part: &str) {
+        let error = crate::telemetry::chain(&load_with(file, NodeArgs::default()).unwrap_err());
+        assert!(error.contains(part), "{part:?} is missing in {error:?}");
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let args = NodeArgs { name: Some("flag".into()), ..NodeArgs::default() };
+        let config = load_with("name: file\nzone: z1\nconsensus:\n  cache_bytes: 1024\n", args).unwrap();
+        assert_eq!((config.name.as_str(), config.zone.as_str(), config.consensus.cache_bytes), ("flag", "z1", 1024));
+        assert_eq!(config.api_listen.port(), 6443);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        check_error("nmae: n1\n", "unknown field `nmae`");
+        check_error("listen: nowhere\n", "nowhere");
+        check_error("maxVoters: 4\n", "maxVoters: 4");
+        check_error("- a\n", "not a mapping");
+        check_error("a: [\n", "mesh.yaml");
+        let missing = NodeArgs { config: Some("/does/not/exist.yaml".into()), ..NodeArgs::default() };
+        assert!(crate::telemetry::chain(&load(&missing).unwrap_err()).contains("/does/not/exist.yaml"));
+    }
+
+    #[test]
+    fn variables_are_named_like_settings() {
+        assert_eq!((camel("DATA_DIR"), camel("name")), ("dataDir".into(), "name".into()));
+    }
+}
