@@ -40,7 +40,12 @@ impl net::Admission for Admission {
 }
 
 impl Admission {
-    async fn decide(&self, request: JoinRequest, key: KeyFingerprint, from: SocketAddr) -> Result<JoinAnswer, JoinRefusal> {
+    async fn decide(
+        &self,
+        request: JoinRequest,
+        key: KeyFingerprint,
+        from: SocketAddr,
+    ) -> Result<JoinAnswer, JoinRefusal> {
         let secrets = self.secrets().await?;
         let candidate = candidate(&request, key, from);
         for _ in 0..TRIES {

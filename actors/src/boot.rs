@@ -21,9 +21,9 @@ use crate::admission::peer;
 use crate::config::{Config, ConfigError};
 use crate::context::{Context, request_id, unix_now};
 use crate::home::{CLUSTER_KEY, DISK_KEY, Home, HomeError, MEMBERSHIP_VERSION, Membership};
+use crate::host;
 use crate::node::Entrance;
 use crate::secrets::{Secrets, SecretsError};
-use crate::host;
 
 /// How long a joiner asks a busy cluster again.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);

@@ -101,24 +101,14 @@ impl Config {
                 self.max_voters.to_string(),
                 "give 1, 3 or 5: an even quorum survives no more than the odd one below it",
             ),
-            (
-                !NODE_PREFIXES.contains(&self.node_prefix),
-                "nodePrefix",
-                self.node_prefix.to_string(),
-                "give 17 to 30",
-            ),
+            (!NODE_PREFIXES.contains(&self.node_prefix), "nodePrefix", self.node_prefix.to_string(), "give 17 to 30"),
             (
                 self.pod_ranges.is_empty() || self.pod_ranges.iter().any(|range| !self.fits(range)),
                 "podRanges",
                 format!("{:?}", self.pod_ranges),
                 "give one range a family, larger than a node's part of it (nodePrefix, /64 for IPv6)",
             ),
-            (
-                self.service_ranges.is_empty(),
-                "serviceRanges",
-                "[]".into(),
-                "give one range a family",
-            ),
+            (self.service_ranges.is_empty(), "serviceRanges", "[]".into(), "give one range a family"),
             (
                 self.listen.port() == 0 || self.api_listen.port() == 0,
                 "listen",

@@ -162,12 +162,7 @@ impl<W: Work> Host<W> {
             timer: None,
             started: Instant::now(),
         });
-        Handle {
-            inbox,
-            wake: addr.clone().recipient(),
-            observe: addr.clone().recipient(),
-            stop: addr.recipient(),
-        }
+        Handle { inbox, wake: addr.clone().recipient(), observe: addr.clone().recipient(), stop: addr.recipient() }
     }
 
     fn now(&self) -> Duration {

@@ -27,12 +27,7 @@ pub struct Queue<K> {
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
-        Self {
-            due: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            panics: BTreeMap::new(),
-            aside: BTreeSet::new(),
-        }
+        Self { due: BTreeMap::new(), failures: BTreeMap::new(), panics: BTreeMap::new(), aside: BTreeSet::new() }
     }
 }
 

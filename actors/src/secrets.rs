@@ -74,9 +74,8 @@ impl Secrets {
             (FRONT_PROXY, self.front_proxy.to_bytes()),
             (TOKENS, self.tokens.to_pkcs8()),
         ];
-        let seal = |(name, bytes): (&'static str, Vec<u8>)| {
-            (name, key.seal(&keys::secret(name), &bytes, &mut rand::rng()))
-        };
+        let seal =
+            |(name, bytes): (&'static str, Vec<u8>)| (name, key.seal(&keys::secret(name), &bytes, &mut rand::rng()));
         plain.into_iter().map(seal).collect()
     }
 
@@ -102,7 +101,12 @@ impl Secrets {
     ///
     /// # Errors
     /// [`SecretsError::Authority`].
-    pub fn for_api_server(&self, name: &str, sans: Vec<San>, now: SystemTime) -> Result<apiserver::Secrets, SecretsError> {
+    pub fn for_api_server(
+        &self,
+        name: &str,
+        sans: Vec<San>,
+        now: SystemTime,
+    ) -> Result<apiserver::Secrets, SecretsError> {
         let profile = Profile::Server { name: name.into(), sans };
         let issued = self.api.issue(&profile, now, CERTIFICATE_VALIDITY)?;
         let authority = self.api.certificate();

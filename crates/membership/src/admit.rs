@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use store::{Body, Command, Guard, Op, RequestId, View};
 
 use crate::id::{KeyFingerprint, NodeId, Role};
+use crate::keys;
 use crate::member::{Cluster, Member, VoterPreference, cluster, member, members, put};
 use crate::token::{TokenRecord, tokens};
-use crate::keys;
 
 /// Who wants to join, as it presented itself; `key` was proven by the handshake.
 #[derive(Clone, Debug)]

@@ -3,7 +3,8 @@
 use tracing_subscriber::EnvFilter;
 
 /// Levels unless said otherwise: our own news, and warnings of the libraries beneath.
-const DEFAULT: &str = "warn,mesh=info,actors=info,apiserver=info,consensus=info,net=info,store=info,wal=info,openraft=error";
+const DEFAULT: &str =
+    "warn,mesh=info,actors=info,apiserver=info,consensus=info,net=info,store=info,wal=info,openraft=error";
 
 /// Installs the log. A filter that cannot be read falls back to the default, loudly.
 pub(crate) fn install(filter: &str) {

@@ -1,1 +1,29 @@
-//! (to be written)
+//! Real `mesh` processes on loopback, driven by real kubectl: the harness of the tests beside it.
+//!
+//! Main type: [`Cluster`]. A test file holds few tests of many [`Steps`], since a cluster costs seconds and each test
+//! may run in a process of its own. Everything waited for has a limit; everything started ends on drop, and a test that
+//! fails prints the logs of its nodes. Leaves out containers and machines: nodes here differ by port and data directory.
+
+mod binary;
+mod clients;
+mod cluster;
+mod http;
+mod kubectl;
+mod mount;
+mod node;
+mod ports;
+mod program;
+mod steps;
+mod wait;
+
+pub use binary::mesh;
+pub use clients::{Client, clients};
+pub use cluster::{Cluster, named};
+pub use http::{Reply, request};
+pub use kubectl::{Following, Kubectl};
+pub use mount::SmallDisk;
+pub use node::{Launch, Node};
+pub use ports::{Ports, reserve};
+pub use program::{Ended, Program};
+pub use steps::Steps;
+pub use wait::eventually;

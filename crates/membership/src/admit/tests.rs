@@ -102,11 +102,8 @@ fn a_node_with_a_token_becomes_a_member_with_a_pod_range_of_its_own() {
 #[test]
 fn bad_candidates_are_refused_with_the_reason() {
     let mut world = World::new();
-    let token = |id: &str, secret: &str| Candidate {
-        token_id: id.into(),
-        token_hash: secret.into(),
-        ..candidate(9, "n9")
-    };
+    let token =
+        |id: &str, secret: &str| Candidate { token_id: id.into(), token_hash: secret.into(), ..candidate(9, "n9") };
     assert_eq!(world.admit(&token("none", "secret")), Err(Refused::UnknownToken));
     assert_eq!(world.admit(&token("many", "guess")), Err(Refused::WrongSecret));
     assert_eq!(world.admit(&token("old", "secret")), Err(Refused::Expired));
@@ -123,7 +120,9 @@ fn two_voters_cannot_spend_one_token_twice() {
     let view = world.state.view();
     let commands = [once(2, "n2"), once(3, "n3")].map(|c| admit(&view, &c, NOW, RequestId(c.id.0.into())).unwrap());
     let applied = commands.map(|admission| match admission {
-        Admission::Admit(_, command) => world.apply(Command { request: RequestId(world.index as u128 + 500), ..command }),
+        Admission::Admit(_, command) => {
+            world.apply(Command { request: RequestId(world.index as u128 + 500), ..command })
+        }
         Admission::Already(_) => false,
     });
     assert_eq!(applied, [true, false]);

@@ -24,7 +24,11 @@ pub(crate) async fn ask<T: DeserializeOwned>(data_dir: &Path, request: &Request)
 }
 
 /// As [`ask`], where the node may not run yet.
-pub(crate) async fn ask_within<T: DeserializeOwned>(data_dir: &Path, request: &Request, patience: Duration) -> Result<T> {
+pub(crate) async fn ask_within<T: DeserializeOwned>(
+    data_dir: &Path,
+    request: &Request,
+    patience: Duration,
+) -> Result<T> {
     let deadline = Instant::now() + patience;
     let stream = loop {
         match connect(data_dir).await {

@@ -105,7 +105,11 @@ async fn voter(context: &Context) -> Result<Secrets> {
     }
     let peers = context.peers.load();
     let voters: Vec<_> = peers.iter().filter(|peer| peer.role == Role::Voter).map(|peer| peer.name.clone()).collect();
-    bail!("node {} is no voter and holds no secrets of the cluster: run this on one of {}", context.name, voters.join(", "))
+    bail!(
+        "node {} is no voter and holds no secrets of the cluster: run this on one of {}",
+        context.name,
+        voters.join(", ")
+    )
 }
 
 async fn create_token(context: &Context, ttl_seconds: i64, once: bool) -> Result<Value> {

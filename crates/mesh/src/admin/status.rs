@@ -126,7 +126,9 @@ fn why_not_ready(node: &Node, group: &actors::Group) -> Option<String> {
     let live = node.live().borrow().clone();
     match role {
         None => Some("the membership does not know this node".into()),
-        Some(Role::Voter) if group.leader.is_none() => Some("there is no leader: is a majority of the voters up?".into()),
+        Some(Role::Voter) if group.leader.is_none() => {
+            Some("there is no leader: is a majority of the voters up?".into())
+        }
         Some(Role::Voter) if context.api.borrow().is_none() => Some("the API server is starting".into()),
         Some(Role::Voter) => None,
         Some(_) if peers.iter().any(|peer| peer.role == Role::Voter && live.contains(&peer.id)) => None,

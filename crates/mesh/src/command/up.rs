@@ -78,10 +78,14 @@ fn tell(node: &Node) {
             let address = context.config.addresses().first().map(ToString::to_string).unwrap_or_default();
             println!("Node {} founded a cluster. On each further machine run:\n", context.name);
             println!("  mesh join {address} --token {token}\n");
-            println!("For kubectl:\n\n  mesh kubeconfig --data-dir {home} > kubeconfig && export KUBECONFIG=$PWD/kubeconfig");
+            println!(
+                "For kubectl:\n\n  mesh kubeconfig --data-dir {home} > kubeconfig && export KUBECONFIG=$PWD/kubeconfig"
+            );
         }
         Origin::Joined => println!("Node {} joined the cluster.", context.name),
-        Origin::AlreadyMember => println!("Node {} is a member of this cluster already; nothing changed.", context.name),
+        Origin::AlreadyMember => {
+            println!("Node {} is a member of this cluster already; nothing changed.", context.name)
+        }
         Origin::Resumed => println!("Node {} goes on in its cluster.", context.name),
     }
 }
