@@ -1,0 +1,57 @@
+//! The `mesh` binary under test: what `MESH_BIN` names, else one built in the profile of the tests. Main function: [`mesh`].
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, ensure};
+
+/// The binary, built at most once per test process; cargo itself finds nothing to do the next time.
+///
+/// # Panics
+/// Where it cannot be built: no test can go on.
+pub fn mesh() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| find().expect("the mesh binary is there or can be built"))
+}
+
+fn find() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("MESH_BIN") {
+        let path = PathBuf::from(named);
+        ensure!(path.is_file(), "MESH_BIN={}: no such file", path.display());
+        return Ok(path);
+    }
+    let test = std::env::current_exe()?;
+    let (target, profile) = target_and_profile(&test).context("a test runs in <target>/<profile>/deps")?;
+    build(&target, &profile)?;
+    Ok(target.join(&profile).join("mesh"))
+}
+
+/// `<target>/<profile>/deps/<test>` tells both.
+fn target_and_profile(test: &Path) -> Option<(PathBuf, OsString)> {
+    let profile = test.parent()?.parent()?;
+    Some((profile.parent()?.to_owned(), profile.file_name()?.to_owned()))
+}
+
+fn build(target: &Path, profile: &std::ffi::OsStr) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let name = if profile == "debug" { "dev".into() } else { profile.to_owned() };
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "-p", "mesh", "--target-dir"]).arg(target).arg("--profile").arg(name);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let status = command.status().context("cannot run cargo")?;
+    ensure!(status.success(), "mesh does not build; set MESH_BIN to use one that is built");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_test_tells_target_and_profile() {
+        let found = target_and_profile(Path::new("/t/fast/deps/boot-1"));
+        assert_eq!(found, Some(("/t".into(), "fast".into())));
+    }
+}
