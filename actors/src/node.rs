@@ -1,13 +1,11 @@
 //! One node from start to stop: founds, joins or resumes, then starts the actors. Main type: [`Node`].
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use membership::member;
+use net::Protocol;
 use net::gossip::{Gossip, GossipConfig};
 use net::pipe::{PipeListener, PipeServer};
-use net::{Protocol, Token};
 use parking_lot::Mutex;
 use store::{Scope, Storage};
 use tokio::net::TcpListener;
@@ -24,29 +22,13 @@ use crate::rpc::Rpc;
 use crate::stage::Stage;
 use crate::{api, peers, voters};
 
-pub use crate::boot::{Origin, StartError};
+pub use crate::boot::{Entrance, Origin, StartError};
 
 /// Between two rounds of gossip: a crash is seen within about a second.
 const GOSSIP_INTERVAL: Duration = Duration::from_millis(150);
 
 /// Wait before a watch that ended is opened anew.
-const REWATCH_PAUSE: Duration = Duration::from_millis(200);
-
-/// How a node comes to be part of a cluster.
-#[derive(Debug)]
-pub enum Entrance {
-    /// Goes on where it was, or founds a cluster in an empty data directory.
-    Up,
-    /// Joins a cluster through one of these addresses.
-    Join {
-        /// Control endpoints of members.
-        addresses: Vec<SocketAddr>,
-        /// What admits it.
-        token: Token,
-        /// Take over the name of a member that is gone.
-        replace: bool,
-    },
-}
+const REWATCH_PAUSE: Duration = Duration::from_secs(1);
 
 /// A running node. Dropping it ends its tasks; [`Node::stop`] does so in order.
 pub struct Node {
@@ -185,13 +167,5 @@ async fn refresh_on_membership(context: Arc<Context>, actors: Vec<Handle<()>>) {
             }
         }
         tokio::time::sleep(REWATCH_PAUSE).await;
-    }
-}
-
-/// Whether this node's own state knows it as a member.
-pub async fn is_member(context: &Context) -> bool {
-    match context.view().await {
-        Ok(view) => member::member(&view, context.id()).is_some(),
-        Err(_) => false,
     }
 }

@@ -1,5 +1,6 @@
 //! Reads the settings of a node: defaults, then file, then `MESH_*` variables, then flags. Unknown fields are refused.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use actors::Config;
@@ -13,20 +14,25 @@ use crate::cli::NodeArgs;
 /// Largest configuration file, in bytes; hundreds of settings fit.
 const FILE_LIMIT: u64 = 1 << 20;
 
-/// Variables that are flags of their own, not settings.
-const NOT_SETTINGS: [&str; 3] = ["log", "token", "config"];
+/// Longest value repeated in an error, in bytes.
+const SHOWN_LIMIT: usize = 200;
 
 /// The settings that this command line stands for, checked.
 pub(crate) fn load(args: &NodeArgs) -> Result<Config> {
-    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    let defaults = serde_json::to_value(Config::default())?;
+    let mut figment = Figment::from(Serialized::defaults(&defaults));
     if let Some(path) = &args.config {
         let file = read(path).with_context(|| format!("configuration file {}", path.display()))?;
         known_fields(&file).with_context(|| format!("configuration file {}", path.display()))?;
         figment = figment.merge(Serialized::defaults(file));
     }
-    let env = Env::prefixed("MESH_").ignore(&NOT_SETTINGS).map(|name| camel(name.as_str()).into());
-    let config: Config =
-        figment.merge(env).merge(Serialized::defaults(flags(args))).extract().map_err(|error| anyhow!("{error}"))?;
+    // Other programs name variables MESH_ too (Kubernetes itself, for a Service of that name): only settings count.
+    let known: BTreeSet<String> = defaults.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    let env = Env::prefixed("MESH_")
+        .map(|name| camel(name.as_str()).into())
+        .filter(move |name| known.contains(name.as_str()));
+    let figment = figment.merge(env).merge(Serialized::defaults(flags(args)));
+    let config: Config = figment.extract().map_err(|error| words(&figment, &error))?;
     config.check()?;
     Ok(config)
 }
@@ -46,7 +52,17 @@ fn read(path: &Path) -> Result<Value> {
 
 /// Decodes the file alone, so that what it holds wrong is told with the file's name.
 fn known_fields(file: &Value) -> Result<()> {
-    serde_json::from_value::<Config>(file.clone()).map(drop).map_err(Into::into)
+    let figment = Figment::from(Serialized::defaults(Config::default())).merge(Serialized::defaults(file));
+    figment.extract::<Config>().map(drop).map_err(|error| words(&figment, &error))
+}
+
+/// The setting, its value, and what is wrong with it.
+fn words(figment: &Figment, error: &figment::Error) -> anyhow::Error {
+    let path = error.path.join(".");
+    match figment.find_value(&path).ok().and_then(|value| serde_json::to_string(&value).ok()) {
+        Some(value) if !path.is_empty() && value.len() <= SHOWN_LIMIT => anyhow!("{path}: {value}: {}", error.kind),
+        _ => anyhow!("{}", error.kind),
+    }
 }
 
 /// `DATA_DIR` is `dataDir`.
@@ -104,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        check_error("nmae: n1\n", "unknown field `nmae`");
+        check_error("nmae: n1\n", "nmae: \"n1\": unknown field");
         check_error("listen: nowhere\n", "nowhere");
         check_error("maxVoters: 4\n", "maxVoters: 4");
         check_error("- a\n", "not a mapping");

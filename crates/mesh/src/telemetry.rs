@@ -1,5 +1,7 @@
 //! Logs to standard error; standard output is for what was asked.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 /// Levels unless said otherwise: our own news, and warnings of the libraries beneath.
@@ -14,7 +16,8 @@ pub(crate) fn install(filter: &str) {
         eprintln!("warning: --log {filter:?} is not a filter ({error}); using {DEFAULT:?}");
     }
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 }
 
 /// An error and what caused it, without saying the same twice.

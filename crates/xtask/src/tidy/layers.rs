@@ -49,8 +49,8 @@ const OURS: &[(&str, &[&str])] = &[
     ("api-types", &["api"]),
     ("store", &[]),
     ("wal", &[]),
-    ("net", &[]),
     ("membership", &["store"]),
+    ("net", &["membership"]),
     ("auth", &["api"]),
     ("scheduler", &["api", "api-types"]),
     ("controllers", &["api", "api-types"]),
@@ -61,7 +61,6 @@ const OURS: &[(&str, &[&str])] = &[
     ("apiserver", &["api", "api-types", "store", "auth"]),
     ("actors", &["*"]),
     ("mesh", &["*"]),
-    ("testkit", &["*"]),
     ("xtask", &[]),
     ("sim", &["*"]),
     ("cluster", &["*"]),
@@ -225,7 +224,7 @@ mod tests {
 
     #[test]
     fn layers_hold() {
-        check(&[("apiserver", "store", None), ("mesh", "apiserver", None), ("store", "testkit", Some("dev"))], &[]);
+        check(&[("apiserver", "store", None), ("mesh", "apiserver", None), ("store", "membership", Some("dev"))], &[]);
         check(&[("store", "api", None)], &["store uses api"]);
         check(&[("apiserver", "net", None)], &["apiserver uses net"]);
     }

@@ -1,0 +1,71 @@
+//! Why a node does not start, in words for the person who started it.
+
+use std::net::SocketAddr;
+
+use crate::config::ConfigError;
+use crate::home::HomeError;
+use crate::host;
+use crate::secrets::SecretsError;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The node's identity cannot be used.
+    #[error(transparent)]
+    Identity(#[from] net::IdentityError),
+    /// The host's name is no node name.
+    #[error("the host's name {0:?} cannot name a node; choose a name with --name")]
+    Name(String),
+    /// The data directory belongs to another cluster.
+    #[error(
+        "{path} holds a node of cluster {cluster}, which is not the token's; leave that cluster with `mesh leave`, or name \
+         another folder with --data-dir"
+    )]
+    OtherCluster {
+        /// The data directory.
+        path: String,
+        /// The cluster it belongs to.
+        cluster: String,
+    },
+    /// The control port.
+    #[error(transparent)]
+    Bind(#[from] net::BindError),
+    /// The API port.
+    #[error("cannot listen on {address} ({source}); is another mesh running? choose another with --api-listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The control endpoint.
+    #[error(transparent)]
+    Endpoint(#[from] net::EndpointError),
+    /// The cluster did not admit it.
+    #[error(transparent)]
+    Join(#[from] net::JoinError),
+    /// The cluster's secrets.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// A certificate could not be made.
+    #[error(transparent)]
+    Certificate(#[from] net::ca::CaError),
+    /// The log or the agreement.
+    #[error(transparent)]
+    Agreement(#[from] consensus::StartError),
+    /// The disk beneath the log.
+    #[error(transparent)]
+    Disk(#[from] wal::DiskError),
+    /// The founding was not agreed on.
+    #[error("the new cluster could not be founded: {0}")]
+    Founding(host::Error),
+    /// No membership where there must be one.
+    #[error("this node is not part of a cluster")]
+    Unfounded,
+}
