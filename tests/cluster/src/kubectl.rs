@@ -21,6 +21,7 @@ const LINE_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Kubectl {
     program: PathBuf,
+    minor: u32,
     home: PathBuf,
     kubeconfig: PathBuf,
     more: Vec<(String, String)>,
@@ -31,7 +32,12 @@ impl Kubectl {
     pub fn new(client: &Client, root: &Path, kubeconfig: PathBuf) -> Self {
         let user = kubeconfig.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let home = root.join(format!("home-{}-{user}", client.minor));
-        Self { program: client.path.clone(), home, kubeconfig, more: Vec::new() }
+        Self { program: client.path.clone(), minor: client.minor, home, kubeconfig, more: Vec::new() }
+    }
+
+    /// Its minor version.
+    pub fn minor(&self) -> u32 {
+        self.minor
     }
 
     /// The same with another variable in its environment.
