@@ -6,7 +6,11 @@ use net::NodeId;
 use openraft::{ServerState, async_runtime::watch::WatchReceiver, metrics::RaftServerMetrics};
 use tokio::sync::watch;
 
-use crate::{machine::Progress, node::Raft, types::TypeConfig};
+use crate::{
+    machine::Progress,
+    node::{Inner, Raft},
+    types::TypeConfig,
+};
 
 /// Who leads, as far as this node knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +47,20 @@ pub(crate) async fn follow(raft: Raft, mut progress: watch::Receiver<Progress>, 
         if ended {
             return;
         }
+    }
+}
+
+impl Inner {
+    /// Returns once news come that another node leads: nobody needs to wait for an answer of a dead leader. What this
+    /// node believes already counts for nothing, since it may be asking on somebody's better knowledge.
+    pub(crate) async fn succeeded(&self, leader: NodeId) {
+        let mut leadership = self.leadership.subscribe();
+        while leadership.changed().await.is_ok() {
+            if leadership.borrow_and_update().leader.is_some_and(|now| now != leader) {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 }
 

@@ -110,8 +110,11 @@ impl Inner {
     async fn forward(&self, leader: NodeId, bytes: &Bytes) -> Attempt {
         let opened = peers::open(&*self.dial, leader, Protocol::Rpc, methods::PROPOSE, OPEN_LIMIT).await;
         let Ok(mut channel) = opened else { return Attempt::NotLeader(None) }; // nothing was sent
-        let exchange = timeout(ANSWER_LIMIT, peers::exchange(&mut channel, bytes)).await;
-        let answer = exchange.map_err(|_| CallError::Late(ANSWER_LIMIT)).flatten();
+        let exchange = timeout(ANSWER_LIMIT, peers::exchange(&mut channel, bytes));
+        let answer = tokio::select! {
+            answer = exchange => answer.map_err(|_| CallError::Late(ANSWER_LIMIT)).flatten(),
+            () = self.succeeded(leader) => return Attempt::Unknown(format!("{leader} leads no longer")),
+        };
         match answer.and_then(|frame| Ok(codec::decode::<ProposeResponse>(&frame)?)) {
             Ok(response) => Attempt::from(response),
             Err(error) => Attempt::Unknown(error.to_string()),

@@ -96,7 +96,10 @@ impl Inner {
             let leader = hint.take().or(leadership.borrow_and_update().leader);
             let answer = match leader {
                 Some(leader) if leader == self.id => timeout(ROUND_LIMIT, self.read_index_here()).await.ok(),
-                Some(leader) => timeout(ROUND_LIMIT, self.ask_read_index(leader)).await.ok().flatten(),
+                Some(leader) => tokio::select! {
+                    answer = timeout(ROUND_LIMIT, self.ask_read_index(leader)) => answer.ok().flatten(),
+                    () = self.succeeded(leader) => None,
+                },
                 None => None,
             };
             match answer {
