@@ -71,11 +71,7 @@ impl ApiServer {
 
     /// Serves until `stop`, then drains. `streams` carries connections that other parts of the node hand over.
     pub async fn run(&self, listener: TcpListener, streams: mpsc::Receiver<BoxStream>, stop: CancellationToken) {
-        let serving = async { tokio::join!(self.acceptor.accept(listener), self.acceptor.accept_streams(streams)) };
-        tokio::select! {
-            _ = serving => {}
-            () = self.attend(stop) => {}
-        }
+        tokio::join!(self.acceptor.accept(listener), self.acceptor.accept_streams(streams), self.attend(stop));
     }
 
     /// Everything beside accepting connections, until `stop`; then drains those of [`Self::serve_stream`]. For a node

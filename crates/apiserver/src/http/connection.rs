@@ -68,7 +68,7 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Patience {
     /// TLS handshake.
     pub handshake: Duration,
-    /// A request's head.
+    /// A request's head; the first one's counts from the handshake.
     pub header: Duration,
 }
 
@@ -93,12 +93,18 @@ pub async fn serve<H: Handler>(
     let certificates =
         stream.get_ref().1.peer_certificates().map(|c| c.iter().cloned().map(CertificateDer::into_owned).collect());
     let session = Arc::new(handler.connected(Peer { address, certificates: certificates.unwrap_or_default() }));
-    let service = service_fn(move |request| guarded(Arc::clone(&handler), Arc::clone(&session), request));
+    let asked = CancellationToken::new();
+    let first = asked.clone();
+    let service = service_fn(move |request| {
+        first.cancel();
+        guarded(Arc::clone(&handler), Arc::clone(&session), request)
+    });
     let builder = builder(patience.header);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = dawdled(patience.header, &asked) => return debug!(?address, "no request came"),
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -106,6 +112,13 @@ pub async fn serve<H: Handler>(
     };
     if let Err(error) = ended {
         debug!(%error, ?address, "connection broke");
+    }
+}
+
+/// Resolves where no first request has come in time: before it, the HTTP library has no time-out of its own.
+async fn dawdled(patience: Duration, asked: &CancellationToken) {
+    if tokio::time::timeout(patience, asked.cancelled()).await.is_ok() {
+        std::future::pending().await
     }
 }
 
