@@ -30,7 +30,14 @@ impl Cluster {
     /// # Errors
     /// Where a node does not start, with its log.
     pub fn start(size: usize) -> Result<Self> {
-        let root = tempfile::Builder::new().prefix("mesh-").tempdir()?;
+        Self::start_in(tempfile::Builder::new().prefix("mesh-").tempdir()?, size)
+    }
+
+    /// As [`Cluster::start`], in a folder that may hold the nodes' data directories (`n1`...) already.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn start_in(root: TempDir, size: usize) -> Result<Self> {
         let mut founder = Node::new(root.path(), "n1")?;
         founder.launch(Launch::Up, "")?;
         let line = founder.says("mesh join")?.trim().to_owned();

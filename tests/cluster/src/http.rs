@@ -24,6 +24,17 @@ pub fn request(to: SocketAddr, method: &str, path: &str, body: &[u8], limit: Dur
     let mut stream = TcpStream::connect_timeout(&to, limit)?;
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
+    exchange(&mut stream, to, method, path, body)
+}
+
+/// Sends one request on a connection and reads the answer to its end.
+pub(crate) fn exchange(
+    stream: &mut (impl Read + Write),
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Result<Reply> {
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nContent-Type: application/json\r\n\

@@ -4,6 +4,7 @@
 //! may run in a process of its own. Everything waited for has a limit; everything started ends on drop, and a test that
 //! fails prints the logs of its nodes. Leaves out containers and machines: nodes here differ by port and data directory.
 
+mod anonymous;
 mod binary;
 mod clients;
 mod cluster;
@@ -16,6 +17,7 @@ mod program;
 mod steps;
 mod wait;
 
+pub use anonymous::anonymous;
 pub use binary::mesh;
 pub use clients::{Client, clients};
 pub use cluster::{Cluster, named};
