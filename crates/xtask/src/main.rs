@@ -2,7 +2,9 @@
 //!
 //! One file per command; each says what it needs and what to do when that is missing.
 
+mod bench;
 mod codegen;
+mod demo;
 mod system;
 mod test;
 mod tidy;
@@ -26,6 +28,14 @@ enum Xtask {
         /// Only tests whose name contains one of these
         filters: Vec<String>,
     },
+    /// Show what works: three nodes on this machine, kubectl, and the death of a leader; leaves them running
+    Demo {
+        /// End what a former demo left running and remove every trace of it
+        #[arg(long)]
+        down: bool,
+    },
+    /// Measure one durable node under load, and how fast three replace a killed leader
+    Bench(bench::Options),
     /// Check the rules of this code base: layers, file headers and sizes, tests without sleeps (under two seconds)
     Tidy,
     /// Write the tables derived from dependencies (type facts)
@@ -51,6 +61,8 @@ fn run(command: Xtask) -> Result<()> {
         Xtask::Verify => verify::verify(),
         Xtask::Fix => verify::fix(),
         Xtask::Test { filters } => test::run(&filters),
+        Xtask::Demo { down } => demo::run(down),
+        Xtask::Bench(options) => bench::run(&options),
         Xtask::Tidy => tidy::run(&Workspace::load(Features::Default)?),
         Xtask::Codegen { check } => codegen::run(&Workspace::load(Features::All)?, check),
     }

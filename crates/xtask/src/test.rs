@@ -7,11 +7,11 @@ use crate::{
 use anyhow::Result;
 use std::{env, process::Command};
 
-/// What tests run beside our own code. Installed where missing.
-const PACKAGES: &[Need] = &[Need { program: "cc", package: "gcc", reason: "builds ring and links" }];
+/// What tests and the demo run beside our own code. Installed where missing.
+pub(crate) const PACKAGES: &[Need] = &[Need { program: "cc", package: "gcc", reason: "builds ring and links" }];
 
 /// The client that tests drive a real node with. Only unpacked under `target/`: a machine may have a better one of its own.
-const KUBECTL: Need =
+pub(crate) const KUBECTL: Need =
     Need { program: "kubectl", package: "kubernetes-client", reason: "tests drive a node with stock kubectl" };
 
 /// Runs the tests with the `fast` profile.
