@@ -106,12 +106,16 @@ async fn propose(shared: &Arc<Shared>, terms: Terms, mut write: Write) -> Result
     }
 }
 
+/// Sends again, under the same request id, while it is unknown what became of it. A refusal that follows such a doubt
+/// does not lift it: the first sending may be applied yet.
 async fn send(shared: &Arc<Shared>, command: Command) -> Result<Outcome, WriteError> {
-    for _ in 1..MAX_SENDS {
-        match shared.storage.propose(command.clone()).await {
-            Err(WriteError::Unknown(_)) => {}
-            known => return known,
+    let mut doubt: Option<String> = None;
+    for _ in 0..MAX_SENDS {
+        match (shared.storage.propose(command.clone()).await, &doubt) {
+            (Err(WriteError::Unknown(why)), _) => doubt = Some(why),
+            (Err(refusal), Some(why)) => return Err(WriteError::Unknown(format!("{why}; then {refusal}"))),
+            (known, _) => return known,
         }
     }
-    shared.storage.propose(command).await
+    Err(WriteError::Unknown(doubt.unwrap_or_default()))
 }
