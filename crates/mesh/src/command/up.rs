@@ -77,7 +77,11 @@ fn tell(node: &Node) {
         Origin::Founded(token) => {
             let address = context.config.addresses().first().map(ToString::to_string).unwrap_or_default();
             println!("Node {} founded a cluster. On each further machine run:\n", context.name);
-            println!("  mesh join {address} --token {token}\n");
+            match std::env::var_os("JOURNAL_STREAM") {
+                // The journal is read by more people than may add machines.
+                Some(_) => println!("  what `mesh token create` prints here\n"),
+                None => println!("  mesh join {address} --token {token}\n"),
+            }
             println!(
                 "For kubectl:\n\n  mesh kubeconfig --data-dir {home} > kubeconfig && export KUBECONFIG=$PWD/kubeconfig"
             );
