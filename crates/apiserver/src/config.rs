@@ -26,8 +26,6 @@ pub struct Config {
     pub bookmark_period_seconds: u64,
     /// How long requests may finish after the stop signal, in seconds.
     pub drain_timeout_seconds: u64,
-    /// How long the snapshot behind a paged list is kept for the next page, in seconds.
-    pub page_lifetime_seconds: u64,
     /// Bound of the cache of encodings, in bytes.
     pub encoding_cache_bytes: usize,
     /// `iss` of ServiceAccount tokens, a URL; also where their keys are discovered.
@@ -53,7 +51,6 @@ impl Default for Config {
             watch_timeout_seconds: 1800,
             bookmark_period_seconds: 60,
             drain_timeout_seconds: 10,
-            page_lifetime_seconds: 300,
             encoding_cache_bytes: 64 << 20,
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".into(),
             api_audiences: Vec::new(),
@@ -96,7 +93,6 @@ impl Config {
             ("request_timeout_seconds", self.request_timeout_seconds),
             ("watch_timeout_seconds", self.watch_timeout_seconds),
             ("bookmark_period_seconds", self.bookmark_period_seconds),
-            ("page_lifetime_seconds", self.page_lifetime_seconds),
         ];
         if let Some((field, value)) = seconds.into_iter().find(|(_, s)| !(1..=86_400).contains(s)) {
             return Err(ConfigError { field, value: value.to_string(), remedy: "give 1 to 86400 seconds" });

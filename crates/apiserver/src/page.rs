@@ -1,18 +1,11 @@
-//! Pages of a list: tokens that name a revision and a place, and the snapshots behind them, kept for a while.
+//! Pages of a list: tokens that name a revision and a place. Any node makes any page: see [`store::Storage::as_of`].
 //! Spec: <https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks>.
 
-use std::{collections::VecDeque, time::Duration};
-
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
-use store::{Revision, View};
-use tokio::time::Instant;
+use store::Revision;
 
 use crate::status::ApiError;
-
-/// Snapshots kept at a time. Each holds what has changed since it was taken.
-const MAX_SNAPSHOTS: usize = 64;
 
 /// Longest token that is looked at: a key has at most some 700 bytes.
 const MAX_TOKEN_BYTES: usize = 4096;
@@ -73,49 +66,6 @@ impl Place {
     }
 }
 
-/// Snapshots that paged lists will come back to.
-#[derive(Debug)]
-pub struct Snapshots {
-    kept: Mutex<VecDeque<(Instant, View)>>,
-    lifetime: Duration,
-}
-
-impl Snapshots {
-    /// Keeps each for `lifetime` at most.
-    #[must_use]
-    pub fn new(lifetime: Duration) -> Self {
-        Self { kept: Mutex::default(), lifetime }
-    }
-
-    /// Keeps a snapshot; the oldest makes room.
-    pub fn keep(&self, view: &View) {
-        let now = Instant::now();
-        let mut kept = self.kept.lock();
-        self.expire(&mut kept, now);
-        if kept.iter().any(|(_, k)| k.revision() == view.revision()) {
-            return;
-        }
-        if kept.len() == MAX_SNAPSHOTS {
-            kept.pop_front();
-        }
-        kept.push_back((now, view.clone()));
-    }
-
-    /// The snapshot of a revision, if it is still kept.
-    #[must_use]
-    pub fn at(&self, revision: Revision) -> Option<View> {
-        let mut kept = self.kept.lock();
-        self.expire(&mut kept, Instant::now());
-        kept.iter().find(|(_, view)| view.revision() == revision).map(|(_, view)| view.clone())
-    }
-
-    fn expire(&self, kept: &mut VecDeque<(Instant, View)>, now: Instant) {
-        while kept.front().is_some_and(|(since, _)| now.duration_since(*since) > self.lifetime) {
-            kept.pop_front();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,14 +83,5 @@ mod tests {
         check(&place(Some(Revision(5)), "core/secrets/a/b").token(), false);
         check("nonsense", false);
         check(&"A".repeat(MAX_TOKEN_BYTES + 1), false);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn forgets_snapshots_after_their_lifetime() {
-        let snapshots = Snapshots::new(Duration::from_secs(5));
-        snapshots.keep(&View::default());
-        assert!(snapshots.at(Revision(0)).is_some());
-        tokio::time::advance(Duration::from_secs(6)).await;
-        assert!(snapshots.at(Revision(0)).is_none());
     }
 }

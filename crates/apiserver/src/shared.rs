@@ -1,14 +1,12 @@
 //! What all requests of one server share. Main type: [`Shared`].
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use store::Storage;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    authz::Rules, cache::Cache, config::Config, health::Health, metrics::Metrics, page::Snapshots, tokens::Tokens,
-};
+use crate::{authz::Rules, cache::Cache, config::Config, health::Health, metrics::Metrics, tokens::Tokens};
 
 /// State of one server.
 #[derive(Debug)]
@@ -17,8 +15,6 @@ pub struct Shared {
     pub storage: Store,
     /// What the operator set.
     pub config: Config,
-    /// Snapshots behind paged lists.
-    pub snapshots: Snapshots,
     /// Encodings made before.
     pub cache: Arc<Cache>,
     /// Who may do what.
@@ -63,7 +59,6 @@ impl Shared {
     pub fn new(storage: Arc<dyn Storage>, config: Config, tokens: Tokens, serving_ca_pem: String) -> Self {
         Self {
             storage: Store(storage),
-            snapshots: Snapshots::new(Duration::from_secs(config.page_lifetime_seconds)),
             cache: Arc::new(Cache::new(config.encoding_cache_bytes)),
             rules: Rules::default(),
             tokens,

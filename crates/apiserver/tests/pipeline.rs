@@ -20,6 +20,11 @@ use store::{MemoryStorage, State};
 
 /// A server with what bootstrap makes, and its administrator.
 async fn cluster() -> (ApiServer, Client) {
+    cluster_on(&MemoryStorage::new(State::default())).await
+}
+
+/// One of the servers of a store.
+async fn cluster_on(storage: &MemoryStorage) -> (ApiServer, Client) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     let secrets = Secrets {
@@ -29,7 +34,7 @@ async fn cluster() -> (ApiServer, Client) {
         serving_ca_pem: certificate.pem(),
         token_key_pem: KeyPair::generate().unwrap().serialize_pem(),
     };
-    let server = ApiServer::new(Arc::new(MemoryStorage::new(State::default())), Config::default(), &secrets).unwrap();
+    let server = ApiServer::new(Arc::new(storage.clone()), Config::default(), &secrets).unwrap();
     server.bootstrap(&certificate.pem()).await.unwrap();
     let admin = server.client().of(User::new("admin", &["system:masters"]), "test");
     (server, admin)
@@ -128,16 +133,41 @@ async fn finalizers_put_off_the_end() {
 }
 
 #[tokio::test]
-async fn a_list_in_pages_is_of_one_revision() {
-    let (_server, admin) = cluster().await;
+async fn a_page_can_be_had_from_any_server_while_the_window_reaches_back() {
+    let storage = MemoryStorage::new(State::default());
+    let ((_one, admin), (_two, other)) = (cluster_on(&storage).await, cluster_on(&storage).await);
     for i in 0..5 {
         admin.create(&SECRET, "default", &json!({ "metadata": { "name": format!("s{i}") } })).await.unwrap();
     }
     let first = admin.list(&SECRET, "default", &[("limit", "2")]).await.unwrap();
     assert_eq!((first.records.len(), first.remaining), (2, Some(3)));
     admin.create(&SECRET, "default", &json!({ "metadata": { "name": "s9" } })).await.unwrap();
-    let rest = admin.list(&SECRET, "default", &[("continue", &first.continue_token)]).await.unwrap();
-    assert_eq!((rest.records.len(), rest.revision), (3, first.revision));
+    admin.delete(&SECRET, "default", "s3", &Value::Null).await.unwrap();
+    let names = |items: &apiserver::pipeline::Items| {
+        items.records.iter().map(|r| apiserver::object::name_of(&r.key).to_owned()).collect::<Vec<_>>()
+    };
+    let more = [("continue", first.continue_token.as_str())];
+    let rest = other.list(&SECRET, "default", &more).await.unwrap();
+    assert_eq!((names(&rest), rest.revision), (vec!["s2".into(), "s3".into(), "s4".into()], first.revision));
+    let revision = first.revision.0.to_string();
+    let exact = [("resourceVersion", revision.as_str()), ("resourceVersionMatch", "Exact")];
+    assert_eq!(other.list(&SECRET, "default", &exact).await.unwrap().records.len(), 5);
+
+    for i in 0..=store::WINDOW_EVENTS {
+        let op = store::Op::Put {
+            key: "busy/x/y".into(),
+            body: store::Body { head: i.to_string().into(), tail: "".into() },
+            labels: vec![],
+            fields: vec![],
+            indexes: vec![],
+        };
+        storage.apply(&store::Command { request: store::RequestId(i as u128), guards: vec![], ops: vec![op] });
+    }
+    let gone = other.list(&SECRET, "default", &more).await.unwrap_err();
+    assert_eq!(gone.code(), 410);
+    let inconsistent = gone.continue_token.unwrap();
+    let rest = other.list(&SECRET, "default", &[("continue", &inconsistent)]).await.unwrap();
+    assert_eq!(names(&rest), ["s2", "s4", "s9"]);
 }
 
 async fn next(feed: &mut Feed) -> Vec<String> {

@@ -23,6 +23,10 @@ impl Storage for Node {
         })
     }
 
+    fn as_of(&self, revision: Revision) -> Option<View> {
+        self.inner.published.hub.as_of(&self.inner.published.view(), revision)
+    }
+
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, WriteError>> {
         Box::pin(async move { self.inner.propose(&command).await })
     }

@@ -36,6 +36,10 @@ fn main() {
     println!("write: {each:?} each, with {} watchers", watches.len());
 
     let (view, start) = (state.view(), Instant::now());
+    let past = view.as_of(view.compacted(), state.window()).expect("the past is older");
+    println!("rolled back: {:?} for {} events, {} records", start.elapsed(), state.window().events(), past.len());
+
+    let start = Instant::now();
     let mut list = Vec::new();
     view.range("/registry/pods/", None).for_each(|record| record.body.render_into(record.modified, &mut list));
     println!("list: {:?} for {} records, {} bytes", start.elapsed(), view.len(), list.len());

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use parking_lot::Mutex;
 
-use crate::{Batch, Revision, Scope, State, Watch, WatchError, Window};
+use crate::{Batch, Revision, Scope, State, View, Watch, WatchError, Window};
 use seat::Seat;
 use topics::Topics;
 use watcher::Watcher;
@@ -82,6 +82,20 @@ impl Hub {
         inner.next_seat += 1;
         inner.topics.insert(seat.clone());
         Ok(Watcher::new(self.clone(), seat).boxed())
+    }
+
+    /// A view that can be read, rolled back to an earlier revision as [`View::as_of`] does; `None` where the window
+    /// no longer reaches back to it.
+    #[must_use]
+    pub fn as_of(&self, view: &View, revision: Revision) -> Option<View> {
+        if revision == view.revision() {
+            return Some(view.clone());
+        }
+        let window = {
+            let inner = self.0.lock();
+            (revision >= inner.compacted).then(|| inner.window.clone())?
+        };
+        view.as_of(revision, &window)
     }
 
     /// Ends all watches, after what they have buffered, with [`WatchError::Disconnected`]; new ones may start.

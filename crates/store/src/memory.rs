@@ -79,6 +79,10 @@ impl Storage for MemoryStorage {
         ready(self.read_now(freshness)).boxed()
     }
 
+    fn as_of(&self, revision: Revision) -> Option<View> {
+        self.0.hub.as_of(&self.view(), revision)
+    }
+
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, WriteError>> {
         let outcome = match self.behind() {
             Some(since) => Err(WriteError::NotAccepted(format!("no leader for {since:?}"))),

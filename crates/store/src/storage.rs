@@ -89,6 +89,10 @@ pub trait Storage: Send + Sync + 'static {
     /// A snapshot at one revision; cheap to hold and to clone.
     fn read(&self, freshness: Freshness) -> BoxFuture<'_, Result<View, ReadError>>;
 
+    /// The records as they were at a revision that this node has reached; claims, counters and flags are the newest.
+    /// `None` where the window no longer reaches back to it.
+    fn as_of(&self, revision: Revision) -> Option<View>;
+
     /// Proposes a change; resolves once this node's own state has applied it (read your writes).
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, WriteError>>;
 

@@ -43,6 +43,7 @@ pub async fn run<S: Storage, F: Future<Output = S>>(make: impl Fn() -> F) {
     reads_its_own_writes(&make().await).await;
     refuses_as_a_whole(&make().await).await;
     answers_a_repeat_identically(&make().await).await;
+    reads_the_past(&make().await).await;
     watches_from_a_revision(&make().await).await;
     watches_within_a_scope(&make().await).await;
     shows_no_view_before_its_events(&make().await).await;
@@ -108,6 +109,29 @@ pub async fn answers_a_repeat_identically(storage: &impl Storage) {
     assert_eq!(once().await, first);
     let view = storage.read(Freshness::Linearizable).await.expect("a healthy storage answers a read");
     assert_eq!(view.revision(), last);
+}
+
+/// What was read at a revision can be read again, by key, range and index, until the window has moved past it.
+pub async fn reads_the_past(storage: &impl Storage) {
+    let on = |key: &str, text: &str, node: &str| put_indexed(key, text, &[("node", node)]);
+    let writes = [
+        vec![on("/a", "1", "n1"), on("/b", "1", "n1")],
+        vec![on("/a", "2", "n2"), Op::Delete("/b".into()), on("/c", "1", "n1")],
+        vec![on("/a", "3", "n1"), on("/b", "2", "n2"), Op::Delete("/c".into())],
+    ];
+    let mut seen = Vec::new();
+    for (request, ops) in (1..).zip(writes) {
+        applied(storage, request, ops).await;
+        seen.push(storage.read(Freshness::Any).await.expect("a stale read never fails"));
+    }
+    for view in &seen {
+        let past = storage.as_of(view.revision()).expect("the window reaches back");
+        assert_eq!(past.revision(), view.revision());
+        assert!(past.range("", None).eq(view.range("", None)), "{:?}", view.revision());
+        assert!(["n1", "n2"].iter().all(|node| past.by_index("node", node).eq(view.by_index("node", node))));
+    }
+    let newest = seen.last().expect("there were writes").revision();
+    assert!(storage.as_of(Revision(newest.0 + 1)).is_none(), "the future cannot be read");
 }
 
 /// A watch gives what came after its start, once, in order, one batch per transaction, old and new.

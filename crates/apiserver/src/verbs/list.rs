@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use store::{Freshness, Record, View};
+use store::{Freshness, Record, Revision, View};
 
 use crate::{
     page::Place,
@@ -21,9 +21,6 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Rep
     let limit = limit(request.query.get("limit"))?;
     let (view, place) = start(shared, &request, &selection).await?;
     let items = page(&view, &selection, limit, place.as_ref());
-    if !items.continue_token.is_empty() {
-        shared.snapshots.keep(&view);
-    }
     let stale = request.query.get("resourceVersion") == Some("0");
     let warnings = stale.then(|| version::age_warning(shared)).flatten();
     Ok(Reply { code: 200, answer: Answer::List(items), warnings: warnings.into_iter().collect() })
@@ -50,11 +47,9 @@ async fn start(
         return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
     }
     let place = Place::parse(token, &selection.scope.prefix)?;
-    let newest = shared.storage.read(Freshness::Linearizable).await?;
     let view = match place.revision {
-        None => newest,
-        Some(revision) if revision == newest.revision() => newest,
-        Some(revision) => shared.snapshots.at(revision).ok_or_else(|| place.expired())?,
+        None => shared.storage.read(Freshness::Linearizable).await?,
+        Some(revision) => exactly(shared, revision).await?.ok_or_else(|| place.expired())?,
     };
     Ok((view, Some(place)))
 }
@@ -63,11 +58,16 @@ async fn view(shared: &Arc<Shared>, wanted: Wanted) -> Result<View, ApiError> {
     match wanted {
         Wanted::Newest(freshness) => Ok(shared.storage.read(freshness).await?),
         Wanted::Exactly(revision) => {
-            let view = shared.storage.read(Freshness::AtLeast(revision)).await?;
-            let exact = if view.revision() == revision { Some(view) } else { shared.snapshots.at(revision) };
-            exact.ok_or_else(|| ApiError::expired("The resourceVersion for the provided list is too old."))
+            let view = exactly(shared, revision).await?;
+            view.ok_or_else(|| ApiError::expired("The resourceVersion for the provided list is too old."))
         }
     }
+}
+
+/// The state of one revision, on whichever node it was first asked for; `None` where it is too old.
+async fn exactly(shared: &Arc<Shared>, revision: Revision) -> Result<Option<View>, ApiError> {
+    shared.storage.read(Freshness::AtLeast(revision)).await?;
+    Ok(shared.storage.as_of(revision))
 }
 
 /// One page; no limit is 0.

@@ -39,6 +39,10 @@ impl Storage for Faulty {
         self.memory.read(freshness)
     }
 
+    fn as_of(&self, revision: Revision) -> Option<View> {
+        self.memory.as_of(revision)
+    }
+
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, WriteError>> {
         match written(&command) {
             PANICS => panic!("the store was told to panic"),

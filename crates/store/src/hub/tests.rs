@@ -56,6 +56,9 @@ fn a_quiet_scope_does_not_lag_behind_a_busy_store() {
     let first = last - BUFFERED_BATCHES as u64;
     assert_eq!(drain(&mut quiet), ((first..=last).collect(), None));
     assert_eq!(drain(&mut stalled), (vec![], Some(WatchError::Lagged)));
+    let compacted = state.view().compacted();
+    assert!(hub.as_of(&state.view(), compacted).is_some());
+    assert_eq!(hub.as_of(&state.view(), Revision(compacted.0 - 1)), None);
     let early = hub.watch(scope(""), Revision(1)).err().unwrap();
     assert_eq!(early, WatchError::Compacted { wanted: Revision(1), oldest: state.view().compacted() });
 }

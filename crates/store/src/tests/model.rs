@@ -129,6 +129,7 @@ proptest! {
         let (mut state, mut model, mut shadow) = (State::default(), Model::default(), BTreeMap::new());
         let mut answers: BTreeMap<u128, Outcome> = BTreeMap::new();
         let mut twin = State::default();
+        let mut views = vec![state.view()];
         for (place, command) in commands.iter().enumerate() {
             let (before, entry) = (Model::of(&state), Entry { index: place as u64 + 1, term: 1 });
             let revision = state.revision();
@@ -150,6 +151,11 @@ proptest! {
             let view = state.view();
             prop_assert!(view.range("", None).eq(shadow.values()));
             index_is_exact(&state);
+            views.push(view);
+        }
+        for view in &views {
+            let past = state.view().as_of(view.revision(), state.window()).unwrap();
+            prop_assert_eq!((&past.0.records, &past.0.index), (&view.0.records, &view.0.index));
         }
         prop_assert_eq!(&twin, &state);
         prop_assert_eq!(&restored(&state), &state);
