@@ -53,7 +53,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("net", &["membership"]),
     ("auth", &["api"]),
     ("scheduler", &["api", "api-types"]),
-    ("controllers", &["api", "api-types"]),
+    ("controllers", &["api", "api-types", "auth"]),
     ("kubelet", &["api", "api-types"]),
     ("runtime", &["api"]),
     ("dns", &["api"]),
