@@ -162,13 +162,14 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Takes from a program's environment what would set a node: `MESH_BIN` and whatever a developer's shell has.
+/// Takes from a program's environment what would set a node: `MESH_BIN` and whatever a developer's shell has; and what
+/// tells it that its output goes to systemd's journal, as it does not.
 pub(crate) fn without_settings(command: &mut Command) {
     let settings = std::env::vars_os().map(|(name, _)| name);
-    settings.filter(|name| name.to_string_lossy().starts_with("MESH_"))
-        .for_each(|name| {
-            command.env_remove(name);
-        });
+    let ours = settings.filter(|name| name.to_string_lossy().starts_with("MESH_") || *name == "JOURNAL_STREAM");
+    ours.for_each(|name| {
+        command.env_remove(name);
+    });
 }
 
 fn missing<'a>(text: &str, parts: &[&'a str]) -> Vec<&'a str> {

@@ -1,0 +1,119 @@
+//! Leaving for good, tokens that admit once, names taken over: DESIGN, "Identity, joining, trust".
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use cluster::{Cluster, Launch, Node, Steps, eventually, named};
+
+/// How long the cluster may take to forget a member, on a busy machine.
+const FORGET_LIMIT: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_node_that_leaves_is_forgotten_and_the_rest_goes_on() {
+    let mut cluster = Cluster::start(3).unwrap();
+    let mut steps = Steps::new();
+    let kept = cluster.root().join("kept");
+    steps.step("something is stored", || {
+        cluster.newest(2).prints("create configmap before -n default --from-literal=k=v", "", &["created"]).map(drop)
+    });
+    steps.step("an old copy of its data directory is kept aside", || {
+        cluster.nodes[2].stop()?;
+        copy(&cluster.nodes[2].dir, &kept)?;
+        cluster.restart(2)
+    });
+    steps.step("the third node leaves", || leave(&mut cluster, 2));
+    steps.step("the other two work", || works(&cluster, "after"));
+    steps.step("what left cannot come back with its old data", || comes_not_back(&cluster, &kept));
+    steps.step("the same machine joins as a new node", || join_anew(&mut cluster));
+    steps.step("the leader leaves", || {
+        let leader = cluster.leader()?;
+        leave(&mut cluster, leader)
+    });
+    steps.step("the others work without it", || works(&cluster, "later"));
+    steps.step("a token for one use admits one node", || once(&cluster));
+    steps.end();
+}
+
+fn leave(cluster: &mut Cluster, node: usize) -> Result<()> {
+    let leaver = &mut cluster.nodes[node];
+    let name = leaver.name.clone();
+    leaver.command("leave").run()?.prints(&[&name, "has left the cluster"])?;
+    ensure!(leaver.ended()?.success(), "it did not end well: {}", leaver.log());
+    ensure!(std::fs::read_dir(&leaver.dir)?.next().is_none(), "its data directory is not empty");
+    let rest: Vec<_> = cluster.nodes.iter().filter(|node| node.runs()).collect();
+    for node in rest {
+        eventually("the member is forgotten", FORGET_LIMIT, || {
+            let status = node.status()?;
+            let members = status["members"].as_array().context("no members")?;
+            ensure!(members.iter().all(|member| member["name"] != name.as_str()), "{name} is a member");
+            ensure!(status["leader"].is_string(), "no leader");
+            Ok(())
+        })?;
+    }
+    cluster.settle()
+}
+
+/// Each running node takes a write, and the others show it.
+fn works(cluster: &Cluster, name: &str) -> Result<()> {
+    let running: Vec<_> = (0..cluster.nodes.len()).filter(|node| cluster.nodes[*node].runs()).collect();
+    for node in &running {
+        let make = format!("create configmap {name}-{node} -n default --from-literal=k=v");
+        cluster.newest(*node).prints(&make, "", &["created"])?;
+        for other in &running {
+            let listed = cluster.newest(*other).prints("get configmaps -n default -o name", "", &["configmap/before"])?;
+            ensure!(listed.contains(&format!("{name}-{node}")), "node {other} shows {listed}");
+        }
+    }
+    Ok(())
+}
+
+/// What left and was forgotten: nobody listens to it, and it says so where it asks.
+fn comes_not_back(cluster: &Cluster, kept: &Path) -> Result<()> {
+    let mut ghost = Node::new(cluster.root(), "n3")?;
+    ghost.dir = kept.to_owned();
+    let before = cluster.nodes[0].status()?;
+    ghost.launch(Launch::Up, "")?;
+    ghost.command("status --wait 5").run()?.refuses(&["!panicked"])?;
+    ghost.kill9()?;
+    let after = cluster.nodes[0].status()?;
+    for what in ["leader", "term"] {
+        ensure!(before[what] == after[what], "{what} was {} and is {}", before[what], after[what]);
+    }
+    ensure!(named(&before, "voter") == named(&after, "voter"), "the quorum changed");
+    let join = ghost.program(Launch::Join(&cluster.line), "").run()?;
+    join.refuses(&["was removed from this cluster for ever", "empty the data directory"]).map(drop)
+}
+
+fn join_anew(cluster: &mut Cluster) -> Result<()> {
+    let line = cluster.line.clone();
+    cluster.nodes[2].start(Launch::Join(&line))?;
+    cluster.nodes[2].ready()?;
+    cluster.settle()?;
+    works(cluster, "anew")
+}
+
+fn once(cluster: &Cluster) -> Result<()> {
+    let running = cluster.leader()?;
+    let line = cluster.nodes[running].command("token create --once").run()?.prints(&["mesh join"])?;
+    let (mut first, second) = (Node::new(cluster.root(), "once")?, Node::new(cluster.root(), "twice")?);
+    first.start(Launch::Join(line.trim()))?;
+    let parts = ["was for one use and has been used", "mesh token create"];
+    second.program(Launch::Join(line.trim()), "").run()?.refuses(&parts)?;
+    cluster.nodes[running].command("token list").run()?.prints(&["used by once"])?;
+    Ok(())
+}
+
+/// A copy of a data directory, with its modes.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        match source.is_dir() {
+            true => copy(&source, &target)?,
+            false => drop(std::fs::copy(&source, &target)?),
+        }
+    }
+    Ok(())
+}
