@@ -5,6 +5,7 @@ pub mod api;
 pub mod boot;
 pub mod config;
 pub mod context;
+pub mod controllers;
 pub mod home;
 pub mod host;
 pub mod node;

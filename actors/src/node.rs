@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::host::{Handle, Observation};
 use crate::rpc::Rpc;
 use crate::stage::Stage;
-use crate::{api, peers, voters};
+use crate::{api, controllers, peers, voters};
 
 pub use crate::boot::{Entrance, Origin, StartError};
 
@@ -36,6 +36,7 @@ pub struct Node {
     gossip: Gossip,
     origin: Origin,
     actors: Vec<Handle<()>>,
+    controllers: controllers::Queues,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -56,7 +57,8 @@ impl Node {
         let Booted { context, origin } = boot::boot(config, entrance).await?;
         let context = Arc::new(context);
         let gossip = start_gossip(&context)?;
-        let mut node = Self { context, gossip, origin, actors: Vec::new(), tasks: Mutex::default() };
+        let controllers = controllers::Queues::start(stage, &context);
+        let mut node = Self { context, gossip, origin, actors: Vec::new(), controllers, tasks: Mutex::default() };
         node.start_actors(stage);
         node.serve(listener);
         Ok(node)
@@ -69,9 +71,12 @@ impl Node {
         let api = stage.host(api::rules(), move || api::Api::new(context.clone()));
         let (context, heard) = (self.context.clone(), live.clone());
         let voters = stage.host(voters::RULES, move || voters::Voters::new(context.clone(), heard.clone()));
+        let (context, queues) = (self.context.clone(), self.controllers.clone());
+        let feed =
+            stage.host(controllers::feed_rules(), move || controllers::Feed::new(context.clone(), queues.clone()));
         let admission = Admission { context: self.context.clone(), voters: voters.clone() };
         self.context.endpoint.admit(Arc::new(admission));
-        self.actors = vec![peers, api, voters.clone()];
+        self.actors = vec![peers, api, voters.clone(), feed];
         let tasks = self.tasks.get_mut();
         tasks.spawn(refresh_on_membership(self.context.clone(), self.actors.clone()));
         tasks.spawn(refresh_on(self.context.raft.leadership(), self.actors.clone()));
@@ -107,8 +112,10 @@ impl Node {
 
     /// The actors' states.
     pub async fn observe(&self) -> Vec<Observation> {
-        let asked = self.actors.iter().map(Handle::observe);
-        futures::future::join_all(asked).await.into_iter().flatten().collect()
+        let actors = futures::future::join_all(self.actors.iter().map(Handle::observe));
+        let controllers = futures::future::join_all(self.controllers.hosts().map(Handle::observe));
+        let (actors, controllers) = tokio::join!(actors, controllers);
+        actors.into_iter().chain(controllers).flatten().collect()
     }
 
     /// Returns only once the agreement has ended on this node although nobody stopped it.
@@ -120,6 +127,9 @@ impl Node {
     pub async fn stop(&self) {
         for actor in &self.actors {
             actor.stop().await;
+        }
+        for controller in self.controllers.hosts() {
+            controller.stop().await;
         }
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         tasks.shutdown().await;

@@ -15,7 +15,6 @@ pub mod config;
 pub mod documents;
 pub mod form;
 pub mod health;
-pub mod housekeeping;
 pub mod http;
 mod lifecycle;
 pub mod metrics;

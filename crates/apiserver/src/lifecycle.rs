@@ -1,6 +1,6 @@
 //! Namespaces end in two steps: first they take in nothing new, then, emptied, they go.
 //! Spec: <https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/namespace-v1/>.
-//! This is all the generic path knows of them; what empties them is [`crate::housekeeping`].
+//! This is all the generic path knows of them; what empties them is the namespace controller.
 
 use api::{
     kinds::{Kind, namespace::NAMESPACE},

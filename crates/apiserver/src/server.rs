@@ -12,7 +12,6 @@ use crate::{
     client::Client,
     config::{Config, ConfigError},
     health::{Health, Probe},
-    housekeeping,
     http::{
         connection::Patience,
         listener::{Acceptor, BoxStream, Stream},
@@ -78,12 +77,10 @@ impl ApiServer {
     /// that accepts connections itself.
     pub async fn attend(&self, stop: CancellationToken) {
         let follower = tokio::spawn(authz::follow(Arc::clone(&self.shared)));
-        let keeper = tokio::spawn(housekeeping::run(Arc::clone(&self.shared), self.client()));
         stop.cancelled().await;
         self.shared.closing.cancel();
         self.acceptor.stop(Duration::from_secs(self.shared.config.drain_timeout_seconds)).await;
         follower.abort();
-        keeper.abort();
     }
 
     /// Serves one stream of TLS bytes to its end.

@@ -100,6 +100,8 @@ async fn a_watch_ends_at_its_time_with_a_bookmark() {
 async fn a_watch_that_fails_says_why_in_its_last_line() {
     let cluster = Cluster::new().await;
     let mut admin = cluster.admin(Protocol::H2).await;
+    let map = json!({ "metadata": { "name": "seen" } });
+    check(&mut admin, ask(&format!("POST {MAPS}")).json(&map), 201, "").await;
     let mut lines = Lines::open(&mut admin, "resourceVersion=1").await;
     assert!(lines.event().await.is_some(), "the window reaches back to the start");
     cluster.storage.memory.disconnect_all();

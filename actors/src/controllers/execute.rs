@@ -1,0 +1,112 @@
+//! Carries out plans through the API pipeline, where authorization, admission and ownership see every write.
+
+use api::kinds::event::CORE_EVENT;
+use api::meta;
+use apiserver::client::PatchType;
+use apiserver::{ApiError, Client};
+use controllers::{Action, Event, Only, Patch, Propagation, Target};
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// Writes of one plan under way at once: they share commits, and leave room for other writers.
+const AT_ONCE: usize = 16;
+
+/// An action that was not carried out.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {source}")]
+pub(super) struct Failure {
+    what: String,
+    source: ApiError,
+}
+
+impl Failure {
+    /// Whether the write may still happen.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.source.code() >= 500
+    }
+}
+
+/// Carries out all actions; tells of one that failed, an unknown outcome before others.
+///
+/// # Errors
+/// [`Failure`].
+pub(super) async fn all(
+    client: &Client,
+    controller: &str,
+    actions: Vec<Action>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let under_way = stream::iter(actions).map(|action| one(client, controller, action, now));
+    let ended: Vec<Result<(), Failure>> = under_way.buffer_unordered(AT_ONCE).collect().await;
+    let failures = ended.into_iter().filter_map(Result::err);
+    failures.max_by_key(Failure::is_unknown).map_or(Ok(()), Err)
+}
+
+async fn one(client: &Client, controller: &str, action: Action, now: Timestamp) -> Result<(), Failure> {
+    let what = describe(&action);
+    let done = match action {
+        Action::Create { kind, namespace, object } => but(409, client.create(kind, &namespace, &object).await),
+        Action::Update { kind, part, object } => client.update(kind, part, &object).await.map(drop),
+        Action::Patch { target, part, patch, only } => self::patch(client, &target, part, &patch, &only).await,
+        Action::Delete { target, only, propagation } => delete(client, &target, &only, propagation).await,
+        Action::Event(event) => tell(client, controller, &event, now).await,
+    };
+    done.map_err(|source| Failure { what, source })
+}
+
+/// This answer is as good as success.
+fn but(code: u16, answer: Result<Value, ApiError>) -> Result<(), ApiError> {
+    match answer {
+        Err(error) if error.code() != code => Err(error),
+        _ => Ok(()),
+    }
+}
+
+async fn patch(client: &Client, target: &Target, part: &str, patch: &Patch, only: &Only) -> Result<(), ApiError> {
+    let how = match patch {
+        Patch::Merge(_) => PatchType::MergePatch,
+        Patch::Json(_) => PatchType::JsonPatch,
+    };
+    let patch = patch.guarded(only);
+    client.patch(target.kind, &target.namespace, &target.name, part, &patch, how).await.map(drop)
+}
+
+async fn delete(
+    client: &Client,
+    target: &Target,
+    only: &Only,
+    propagation: Option<Propagation>,
+) -> Result<(), ApiError> {
+    let mut options = json!({ "preconditions": { "uid": only.uid } });
+    if let Some(version) = &only.version {
+        options["preconditions"]["resourceVersion"] = version.as_str().into();
+    }
+    if let Some(propagation) = propagation {
+        options["propagationPolicy"] = propagation.as_str().into();
+    }
+    but(404, client.delete(target.kind, &target.namespace, &target.name, &options).await)
+}
+
+async fn tell(client: &Client, controller: &str, event: &Event, now: Timestamp) -> Result<(), ApiError> {
+    let object = event.to_object(controller, now);
+    let (namespace, name) = (meta::namespace(&object), meta::name(&object));
+    match client.create(&CORE_EVENT, namespace, &object).await {
+        Err(error) if error.code() == 409 => {
+            let news = json!({ "message": object["message"], "lastTimestamp": object["lastTimestamp"] });
+            client.patch(&CORE_EVENT, namespace, name, "", &news, PatchType::MergePatch).await.map(drop)
+        }
+        other => other.map(drop),
+    }
+}
+
+fn describe(action: &Action) -> String {
+    let (verb, plural, namespace, name) = match action {
+        Action::Create { kind, namespace, object } => ("create", kind.plural, namespace.as_str(), meta::name(object)),
+        Action::Update { kind, object, .. } => ("update", kind.plural, meta::namespace(object), meta::name(object)),
+        Action::Patch { target, .. } => ("patch", target.kind.plural, &*target.namespace, &*target.name),
+        Action::Delete { target, .. } => ("delete", target.kind.plural, &*target.namespace, &*target.name),
+        Action::Event(event) => ("tell", event.reason, meta::namespace(&event.about), meta::name(&event.about)),
+    };
+    format!("{verb} {plural} {namespace}/{name}")
+}

@@ -1,0 +1,91 @@
+//! Runs one controller over its keys: settles what is unknown, reads, decides, acts. Main type: [`Runner`].
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apiserver::Client;
+use auth::User;
+use controllers::{Controller, Key, Plan};
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use store::{Guard, View};
+
+use super::execute::{self, Failure};
+use super::snapshot::{Decoded, Snapshot};
+use crate::context::Context;
+use crate::host::{Error, Next, Work};
+
+/// Namespace of the controllers' ServiceAccounts.
+const ACCOUNTS: &str = "kube-system";
+
+/// Field manager of what controllers write, as clients know it.
+const MANAGER: &str = "kube-controller-manager";
+
+/// See the file's head.
+pub(super) struct Runner {
+    controller: &'static Controller,
+    context: Arc<Context>,
+    objects: Arc<Decoded>,
+    /// Keys with a write whose outcome is unknown.
+    unsettled: Mutex<BTreeSet<Key>>,
+}
+
+impl Runner {
+    pub(super) fn new(controller: &'static Controller, context: Arc<Context>, objects: Arc<Decoded>) -> Self {
+        Self { controller, context, objects, unsettled: Mutex::default() }
+    }
+
+    async fn reconcile(&self, key: Key) -> Result<Next, Error> {
+        let Some(term) = self.context.leading() else {
+            self.unsettled.lock().clear();
+            return Ok(Next::Done);
+        };
+        let client = self.client(term)?;
+        self.settle(&key, term).await?;
+        // Writes return only once this node has applied them, so any view from now on holds those of the last run.
+        let view = self.context.view().await?;
+        let now = Timestamp::now();
+        let Plan { actions, wake_at } = self.decide(view, &key, now);
+        if let Err(failure) = execute::all(&client, self.controller.name, actions, now).await {
+            return Err(self.failed(key, failure));
+        }
+        Ok(wake_at.map_or(Next::Done, |at| Next::After(Duration::try_from(at.duration_since(now)).unwrap_or_default())))
+    }
+
+    fn client(&self, term: u64) -> Result<Client, Error> {
+        let serving = self.context.api.borrow().clone().ok_or("the API server does not run yet")?;
+        let user = User::service_account(ACCOUNTS, self.controller.account, "");
+        Ok(serving.server.client().of(user, MANAGER).fenced(term))
+    }
+
+    /// A barrier through the log: once it is applied, an earlier write of ours is too, or never will be.
+    async fn settle(&self, key: &Key, term: u64) -> Result<(), Error> {
+        if self.unsettled.lock().contains(key) {
+            self.context.write(vec![Guard::Term(term)], Vec::new()).await?;
+            self.unsettled.lock().remove(key);
+        }
+        Ok(())
+    }
+
+    fn decide(&self, view: View, key: &Key, now: Timestamp) -> Plan {
+        let snapshot = Snapshot::new(view, &self.context, &self.objects);
+        (self.controller.reconcile)(&snapshot, key, now)
+    }
+
+    fn failed(&self, key: Key, failure: Failure) -> Error {
+        if failure.is_unknown() {
+            self.unsettled.lock().insert(key);
+        }
+        failure.into()
+    }
+}
+
+impl Work for Runner {
+    type Key = Key;
+
+    fn run(&self, key: Key) -> BoxFuture<'_, Result<Next, Error>> {
+        Box::pin(self.reconcile(key))
+    }
+}

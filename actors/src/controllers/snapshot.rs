@@ -1,0 +1,127 @@
+//! Stored records as deciders see them. Main types: [`Snapshot`] and [`Changed`].
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use api::kinds::{Kind, OWNER_INDEX};
+use apiserver::object;
+use controllers::{Change, Cluster, Object};
+use parking_lot::Mutex;
+use store::{Record, Revision, View};
+
+use crate::context::Context;
+use crate::secrets::Secrets;
+
+/// Objects kept decoded. Enough for those that a burst is about; past it all are forgotten at once.
+const DECODED: usize = 4096;
+
+/// Objects decoded before, at their newest revision seen.
+#[derive(Debug, Default)]
+pub(super) struct Decoded(Mutex<HashMap<store::Key, (Revision, Object)>>);
+
+impl Decoded {
+    fn get(&self, record: &Record) -> Object {
+        let known = self.0.lock().get(&record.key).filter(|(at, _)| *at == record.modified).map(|(_, one)| one.clone());
+        known.unwrap_or_else(|| self.decode(record))
+    }
+
+    fn decode(&self, record: &Record) -> Object {
+        let object = Arc::new(object::decode(record));
+        let mut all = self.0.lock();
+        if all.len() >= DECODED {
+            all.clear();
+        }
+        all.insert(record.key.clone(), (record.modified, object.clone()));
+        object
+    }
+}
+
+/// One view of the store.
+pub(super) struct Snapshot<'a> {
+    view: View,
+    context: &'a Context,
+    objects: &'a Decoded,
+    cluster: OnceCell<Cluster>,
+}
+
+impl<'a> Snapshot<'a> {
+    pub(super) fn new(view: View, context: &'a Context, objects: &'a Decoded) -> Self {
+        Self { view, context, objects, cluster: OnceCell::new() }
+    }
+
+    fn lazily<'s>(&'s self, records: Vec<Arc<Record>>) -> Box<dyn Iterator<Item = Object> + 's> {
+        Box::new(records.into_iter().map(|record| self.objects.get(&record)))
+    }
+
+    /// What is not known yet is empty: the key comes again with the next resync.
+    fn facts(&self) -> Cluster {
+        let key = self.context.cluster_key.borrow().clone();
+        let secrets = key.and_then(|key| Secrets::open(&self.view, &key).ok());
+        Cluster { root_ca_pem: secrets.map(|secrets| secrets.api_authority_pem()).unwrap_or_default() }
+    }
+}
+
+impl controllers::View for Snapshot<'_> {
+    fn revision(&self) -> u64 {
+        self.view.revision().0
+    }
+
+    fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Option<Object> {
+        self.view.get(&object::key(kind, namespace, name)).map(|record| self.objects.get(record))
+    }
+
+    fn list<'a>(&'a self, kind: &'a Kind, namespace: &'a str) -> Box<dyn Iterator<Item = Object> + 'a> {
+        self.lazily(self.view.range(&object::prefix(kind, namespace), None).cloned().collect())
+    }
+
+    fn by_owner<'a>(&'a self, uid: &'a str) -> Box<dyn Iterator<Item = Object> + 'a> {
+        Box::new(self.view.by_index(OWNER_INDEX, uid).map(|record| self.objects.get(record)))
+    }
+
+    fn by_index<'a>(&'a self, kind: &'a Kind, index: &'a str, value: &'a str) -> Box<dyn Iterator<Item = Object> + 'a> {
+        let prefix = object::prefix(kind, "");
+        self.lazily(self.view.by_index_under(index, value, &prefix, None).cloned().collect())
+    }
+
+    fn cluster(&self) -> &Cluster {
+        self.cluster.get_or_init(|| self.facts())
+    }
+}
+
+/// One event of the store, or one record of a resync.
+pub(super) struct Changed<'a> {
+    pub(super) kind: &'static Kind,
+    pub(super) key: api::key::Parts<'a>,
+    pub(super) old: Option<&'a Record>,
+    pub(super) new: Option<&'a Record>,
+    pub(super) objects: &'a Decoded,
+    pub(super) former: OnceCell<Object>,
+}
+
+impl Change for Changed<'_> {
+    fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
+    fn namespace(&self) -> &str {
+        self.key.namespace
+    }
+
+    fn name(&self) -> &str {
+        self.key.name
+    }
+
+    fn old(&self) -> Option<Object> {
+        let old = self.old?;
+        Some(self.former.get_or_init(|| Arc::new(object::decode(old))).clone())
+    }
+
+    fn new(&self) -> Option<Object> {
+        self.new.map(|new| self.objects.get(new))
+    }
+
+    fn removed(&self) -> bool {
+        self.new.is_none()
+    }
+}
