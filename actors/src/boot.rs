@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use membership::token::TokenRecord;
 use net::seal::SealKey;
@@ -71,8 +72,10 @@ pub(crate) async fn boot(config: Config, entrance: Entrance) -> Result<Booted, S
     let identity = Arc::new(Identity::load_or_create(&home.path("identity"), &mut rand::rng())?);
     match (home.membership()?, entrance) {
         (Some(known), Entrance::Up) => resume(config, home, identity, socket, known, Origin::Resumed).await,
-        (Some(known), Entrance::Join { token, .. }) => {
+        (Some(known), Entrance::Join { addresses, token, .. }) => {
             same_cluster(&config, &known, &token)?;
+            let known = join::again(&config, &identity, &addresses, &token, known).await?;
+            home.save_membership(&known)?;
             resume(config, home, identity, socket, known, Origin::AlreadyMember).await
         }
         (None, Entrance::Up) => found::found(config, home, identity, socket).await,
@@ -142,6 +145,7 @@ async fn assemble(
         endpoint,
         raft: Arc::new(raft),
         cluster_key: watch::Sender::new(cluster_key),
+        leaving: AtomicBool::new(false),
         api: watch::Sender::new(None),
     })
 }

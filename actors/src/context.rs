@@ -1,6 +1,7 @@
 //! What the actors of one node share. Main type: [`Context`].
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use net::seal::SealKey;
@@ -31,6 +32,8 @@ pub struct Context {
     pub raft: Arc<consensus::Node>,
     /// The key that seals the cluster's secrets; voters have it.
     pub cluster_key: watch::Sender<Option<SealKey>>,
+    /// This node was asked to leave: that it is removed is no news.
+    pub leaving: AtomicBool,
     /// The API server, while this node runs one.
     pub api: watch::Sender<Option<Serving>>,
 }

@@ -45,7 +45,7 @@ const METHOD_TIMEOUT: Duration = Duration::from_secs(5);
 const EXCHANGE_GRACE: Duration = Duration::from_secs(5);
 
 /// Why a connection or stream ends, as its peer is told. The numbers are on the wire.
-mod code {
+pub(crate) mod code {
     use quinn::VarInt;
 
     /// The caller table does not allow it.
@@ -56,6 +56,8 @@ mod code {
     pub(super) const TIMEOUT: VarInt = VarInt::from_u32(3);
     /// Too many at once.
     pub(super) const BUSY: VarInt = VarInt::from_u32(4);
+    /// The caller was removed from the cluster, for ever.
+    pub(crate) const REMOVED: VarInt = VarInt::from_u32(5);
 }
 
 /// See the module.
@@ -174,6 +176,9 @@ impl Acceptor {
         let mut granted = false;
         loop {
             let caller = self.table.load().caller(&key);
+            if self.table.load().is_removed_key(&key) {
+                return connection.close(code::REMOVED, b"removed from the cluster");
+            }
             if !opens(protocol, caller) {
                 debug!(address = %connection.remote_address(), ?protocol, ?caller, %key, "caller refused");
                 return connection.close(code::REFUSED, b"not a member in a role for this");

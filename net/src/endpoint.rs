@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use quinn::VarInt;
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
     Channel, Dial, DialError, Identity, Method, NodeId, PeerTable, Protocol, Serve,
@@ -151,6 +151,11 @@ impl Endpoint {
     /// [`TlsError`] where it is not for this node's key; the old one stays.
     pub fn set_certificate(&self, certificate: Vec<u8>, authority: Vec<u8>) -> Result<(), TlsError> {
         self.shared.credentials.replace(vec![certificate, authority], self.shared.identity.key())
+    }
+
+    /// The member that told this node that it was removed from the cluster, once one did. Removal is for ever.
+    pub fn dismissed(&self) -> watch::Receiver<Option<NodeId>> {
+        self.shared.pool.dismissed()
     }
 
     /// Tells all peers goodbye and ends all exchanges. The endpoint is then of no more use.

@@ -86,6 +86,11 @@ impl Peers {
         self.removed_ids.contains(&id) || self.removed_keys.contains(key)
     }
 
+    /// Whether this key belonged to a member that was removed.
+    pub fn is_removed_key(&self, key: &KeyFingerprint) -> bool {
+        self.removed_keys.contains(key)
+    }
+
     /// The members after an update.
     fn next(&self, members: Vec<Peer>, removed: &[Removed]) -> (Self, Vec<Refused>) {
         let mut next = Self {

@@ -9,10 +9,14 @@ use futures::{
 };
 use parking_lot::Mutex;
 use quinn::{Connection, VarInt};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use crate::{
-    Channel, DialError, Method, NodeId, Peer, PeerTable, Protocol,
+    Channel, DialError, Method, NodeId, Peer, PeerTable, Protocol, Role,
+    accept::code,
     tls::{self, Credentials, Expect},
     transport,
 };
@@ -38,11 +42,13 @@ pub(crate) struct Pool {
     credentials: Arc<Credentials>,
     /// At most one entry per member and protocol; entries of former members are swept.
     slots: Mutex<HashMap<(NodeId, Protocol), Dialing>>,
+    /// The member that told this node that it was removed.
+    dismissed: watch::Sender<Option<NodeId>>,
 }
 
 impl Pool {
     pub(crate) fn new(endpoint: quinn::Endpoint, table: Arc<PeerTable>, credentials: Arc<Credentials>) -> Self {
-        Self { endpoint, table, credentials, slots: Mutex::default() }
+        Self { endpoint, table, credentials, slots: Mutex::default(), dismissed: watch::Sender::default() }
     }
 
     /// Opens a stream and announces the method.
@@ -58,6 +64,11 @@ impl Pool {
             Ok(channel) => channel.map_err(unreachable),
             Err(_) => Err(unreachable(format!("it granted no stream within {OPEN_TIMEOUT:?}"))),
         }
+    }
+
+    /// Who told this node that it was removed, once somebody did.
+    pub(crate) fn dismissed(&self) -> watch::Receiver<Option<NodeId>> {
+        self.dismissed.subscribe()
     }
 
     /// Closes the connections to nodes that are members no more.
@@ -101,14 +112,29 @@ impl Pool {
         let expect = Expect::Key(peer.key);
         let config = client_config(self.credentials.clone(), protocol, expect);
         let endpoint = self.endpoint.clone();
+        let dismissed = self.dismissed.clone();
         let dialing = async move {
             let unreachable = |reason| DialError::Unreachable { node: peer.id, reason };
             let config = config.map_err(|error| unreachable(error.to_string()))?;
-            connect_any(&endpoint, &config, &peer.addresses).await.map_err(unreachable)
+            let connection = connect_any(&endpoint, &config, &peer.addresses).await.map_err(unreachable)?;
+            // Only voters are believed: a worker that was broken into must not be able to stop others.
+            if peer.role == Role::Voter {
+                tokio::spawn(hear_dismissal(connection.clone(), peer.id, dismissed));
+            }
+            Ok(connection)
         };
         let dialing = dialing.boxed().shared();
         tokio::spawn(dialing.clone());
         dialing
+    }
+}
+
+/// Until the connection ends. The peer is who the table says, so its word about the membership counts.
+async fn hear_dismissal(connection: Connection, peer: NodeId, dismissed: watch::Sender<Option<NodeId>>) {
+    if let quinn::ConnectionError::ApplicationClosed(close) = connection.closed().await
+        && close.error_code == code::REMOVED
+    {
+        dismissed.send_replace(Some(peer));
     }
 }
 

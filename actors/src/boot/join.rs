@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use net::wire::JoinRequest;
-use net::{Identity, Token};
+use net::wire::{JoinAnswer, JoinRefusal, JoinRequest};
+use net::{Identity, JoinError, Token};
 use tracing::info;
 
 use super::{StartError, node_name};
@@ -13,6 +13,9 @@ use crate::home::{MEMBERSHIP_VERSION, Membership};
 
 /// How long a joiner asks a busy cluster again.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a member that is told to join again looks for somebody who confirms it.
+const AGAIN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Asks the cluster for membership.
 pub(super) async fn join(
@@ -23,17 +26,47 @@ pub(super) async fn join(
     replace: bool,
 ) -> Result<Membership, StartError> {
     let name = node_name(config)?;
-    let request = JoinRequest {
-        replace,
+    let request = JoinRequest { replace, ..request(config, token, &name) };
+    info!(?addresses, "joining");
+    let answer = net::join(identity, token, addresses, request, SystemTime::now(), JOIN_PATIENCE).await?;
+    info!(cluster = %answer.cluster, already = answer.already, "joined");
+    Ok(membership(answer, name))
+}
+
+/// Asks the cluster whether this member is one still. Where nobody answers now, what the disk remembers stands.
+pub(super) async fn again(
+    config: &Config,
+    identity: &Identity,
+    addresses: &[SocketAddr],
+    token: &Token,
+    known: Membership,
+) -> Result<Membership, StartError> {
+    let cluster = Some(known.cluster.clone());
+    let request = JoinRequest { cluster, ..request(config, token, &known.name) };
+    match net::join(identity, token, addresses, request, SystemTime::now(), AGAIN_PATIENCE).await {
+        Ok(answer) => Ok(membership(answer, known.name)),
+        Err(refusal @ JoinError::Refused(JoinRefusal::Removed(_) | JoinRefusal::OtherCluster { .. })) => {
+            Err(refusal.into())
+        }
+        Err(error) => {
+            info!(%error, "membership not confirmed, going on");
+            Ok(known)
+        }
+    }
+}
+
+fn request(config: &Config, token: &Token, name: &str) -> JoinRequest {
+    JoinRequest {
         api_addresses: config.api_addresses(),
         zone: Some(config.zone.clone()).filter(|zone| !zone.is_empty()),
         voter: config.voter,
         labels: config.labels.clone(),
-        ..JoinRequest::new(token, &name, config.addresses())
-    };
-    let answer = net::join(identity, token, addresses, request, SystemTime::now(), JOIN_PATIENCE).await?;
-    info!(cluster = %answer.cluster, already = answer.already, "joined");
-    Ok(Membership {
+        ..JoinRequest::new(token, name, config.addresses())
+    }
+}
+
+fn membership(answer: JoinAnswer, name: String) -> Membership {
+    Membership {
         version: MEMBERSHIP_VERSION,
         cluster: answer.cluster,
         incarnation: answer.incarnation,
@@ -42,5 +75,5 @@ pub(super) async fn join(
         authority: answer.authority,
         members: answer.members,
         removed: answer.removed,
-    })
+    }
 }

@@ -57,7 +57,9 @@ impl Feed {
     fn refresh(&self) {
         let mut feeding = self.feeding.lock();
         let Some(term) = self.context.leading() else {
-            *feeding = None;
+            if feeding.take().is_some() {
+                self.queues.objects.clear();
+            }
             return;
         };
         let fed = feeding.as_mut().is_some_and(|(fed, task)| *fed == term && task.try_join_next().is_none());

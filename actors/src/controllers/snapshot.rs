@@ -13,27 +13,46 @@ use store::{Record, Revision, View};
 use crate::context::Context;
 use crate::secrets::Secrets;
 
-/// Objects kept decoded. Enough for those that a burst is about; past it all are forgotten at once.
-const DECODED: usize = 4096;
+/// Stored bytes of the objects kept decoded; decoded they take some five times as much. Enough for those that a burst
+/// is about; past it all are forgotten at once.
+const DECODED_BYTES: usize = 1 << 20;
 
 /// Objects decoded before, at their newest revision seen.
 #[derive(Debug, Default)]
-pub(super) struct Decoded(Mutex<HashMap<store::Key, (Revision, Object)>>);
+pub(super) struct Decoded(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    objects: HashMap<store::Key, (Revision, Object)>,
+    /// Stored size of all that was put in since it was empty.
+    bytes: usize,
+}
 
 impl Decoded {
     fn get(&self, record: &Record) -> Object {
-        let known = self.0.lock().get(&record.key).filter(|(at, _)| *at == record.modified).map(|(_, one)| one.clone());
-        known.unwrap_or_else(|| self.decode(record))
+        let kept = self.0.lock();
+        let known = kept.objects.get(&record.key).filter(|(at, _)| *at == record.modified);
+        if let Some((_, object)) = known {
+            return object.clone();
+        }
+        drop(kept);
+        self.decode(record)
     }
 
     fn decode(&self, record: &Record) -> Object {
         let object = Arc::new(object::decode(record));
-        let mut all = self.0.lock();
-        if all.len() >= DECODED {
-            all.clear();
+        let mut kept = self.0.lock();
+        kept.bytes += record.body.rendered_bound();
+        if kept.bytes > DECODED_BYTES {
+            *kept = Kept { bytes: record.body.rendered_bound(), ..Kept::default() };
         }
-        all.insert(record.key.clone(), (record.modified, object.clone()));
+        kept.objects.insert(record.key.clone(), (record.modified, object.clone()));
         object
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&self) {
+        *self.0.lock() = Kept::default();
     }
 }
 

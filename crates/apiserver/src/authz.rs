@@ -14,7 +14,7 @@ use futures::{StreamExt, stream};
 use parking_lot::RwLock;
 use serde_json::Value;
 use store::{Event, Freshness, Scope};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
 use crate::{
@@ -98,11 +98,17 @@ impl Rules {
 
 /// Keeps the index equal to the store until the server stops.
 pub(crate) async fn follow(shared: Arc<Shared>) {
+    let mut told = false;
     loop {
+        let started = Instant::now();
         tokio::select! {
             () = shared.closing.cancelled() => return,
             ended = follow_once(&shared) => if let Err(error) = ended {
-                warn!(%error, "RBAC index is rebuilt");
+                // Told once for each time that it was in order before.
+                told &= started.elapsed() < RESTART;
+                if !std::mem::replace(&mut told, true) {
+                    warn!(%error, "RBAC index is rebuilt");
+                }
             },
         }
         tokio::time::sleep(RESTART).await;

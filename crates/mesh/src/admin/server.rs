@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use actors::Node;
@@ -153,9 +154,18 @@ async fn leave(context: &Context) -> Result<Value> {
             context.config.data_dir.display()
         );
     }
+    context.leaving.store(true, Ordering::Relaxed);
     let mut last = anyhow!("no other voter is known");
     for voter in others.iter().filter(|peer| peer.role == Role::Voter || others.len() == 1) {
-        match timeout(LEAVE_LIMIT, ask_to_leave(context, voter.id)).await {
+        // Whoever hears first of the removal tells it: the voter asked, or another that refuses us from now on.
+        let mut dismissed = context.endpoint.dismissed();
+        let gone = async {
+            tokio::select! {
+                asked = ask_to_leave(context, voter.id) => asked,
+                Ok(_) = dismissed.wait_for(Option::is_some) => Ok(()),
+            }
+        };
+        match timeout(LEAVE_LIMIT, gone).await {
             Ok(Ok(())) => {
                 context.home.clear()?;
                 return Ok(json!(context.name));
@@ -164,6 +174,7 @@ async fn leave(context: &Context) -> Result<Value> {
             Err(_) => last = anyhow!("{} gave no answer", voter.name),
         }
     }
+    context.leaving.store(false, Ordering::Relaxed);
     Err(last.context("the cluster did not let this node go; it is still a member"))
 }
 

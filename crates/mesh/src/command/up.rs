@@ -2,9 +2,10 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use actors::{Config, Entrance, Node, Origin, Stage};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use net::Token;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -55,7 +56,8 @@ async fn run(stage: &Stage, config: Config, entrance: Entrance) -> Result<()> {
     let admin = admin::server::Server::open(&socket)?;
     let serving = tokio::spawn(admin.run(node.clone()));
     let broken = tokio::select! {
-        broken = node.broken() => Some(broken),
+        broken = node.broken() => Some(broken.into()),
+        error = removed(&node) => Some(error),
         _ = ends.0.recv() => None,
         _ = ends.1.recv() => None,
         left = serving => { left.context("the local commands' server ended")?; None }
@@ -63,10 +65,32 @@ async fn run(stage: &Stage, config: Config, entrance: Entrance) -> Result<()> {
     let _ = std::fs::remove_file(&socket);
     info!("stopping");
     node.stop().await;
-    match broken {
-        Some(broken) => Err(broken.into()),
-        None => Ok(()),
+    broken.map_or(Ok(()), Err)
+}
+
+/// Returns once a voter said that this node was removed, other than by its own wish: it can only start anew.
+async fn removed(node: &Node) -> anyhow::Error {
+    let context = node.context();
+    let mut dismissed = context.endpoint.dismissed();
+    let by = dismissed.wait_for(Option::is_some).await.ok().and_then(|by| *by);
+    if by.is_none() || context.leaving.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
+    let by = by.map(|id| context.peers.load().get(id).map_or(id.to_string(), |peer| peer.name.clone()));
+    anyhow!(
+        "node {} ({}) was removed from its cluster for ever, says {}: empty {} and join as a new node",
+        context.name,
+        context.id(),
+        by.unwrap_or_default(),
+        context.config.data_dir.display()
+    )
+}
+
+/// Whether standard output is the journal, which is read by more people than may add machines (systemd.exec(5)).
+fn is_journal() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    std::fs::metadata("/proc/self/fd/1").is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
 }
 
 /// What the person at the terminal needs next.
@@ -77,10 +101,10 @@ fn tell(node: &Node) {
         Origin::Founded(token) => {
             let address = context.config.addresses().first().map(ToString::to_string).unwrap_or_default();
             println!("Node {} founded a cluster. On each further machine run:\n", context.name);
-            match std::env::var_os("JOURNAL_STREAM") {
-                // The journal is read by more people than may add machines.
-                Some(_) => println!("  what `mesh token create` prints here\n"),
-                None => println!("  mesh join {address} --token {token}\n"),
+            if is_journal() {
+                println!("  what `mesh token create` prints here\n");
+            } else {
+                println!("  mesh join {address} --token {token}\n");
             }
             println!(
                 "For kubectl:\n\n  mesh kubeconfig --data-dir {home} > kubeconfig && export KUBECONFIG=$PWD/kubeconfig"
