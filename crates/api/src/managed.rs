@@ -4,7 +4,7 @@
 //! [`Set`]. Spec: <https://kubernetes.io/docs/reference/using-api/server-side-apply/#managed-fields>.
 //! Leaves out: apply itself ([`crate::apply`]); conversion of sets between versions of a kind.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::LazyLock};
 
 use serde_json::{Map, Value, json};
 
@@ -126,11 +126,10 @@ pub fn encode(mut entries: Vec<Entry>) -> Option<Value> {
 }
 
 fn order(a: &Entry, b: &Entry) -> Ordering {
-    let key = |entry: &Entry| {
-        let Entry { manager, api_version, time, subresource, .. } = entry.clone();
-        (entry.operation, time, manager, api_version, subresource)
-    };
-    key(a).cmp(&key(b))
+    fn texts(entry: &Entry) -> [&str; 4] {
+        [&entry.time, &entry.manager, &entry.api_version, &entry.subresource]
+    }
+    a.operation.cmp(&b.operation).then_with(|| texts(a).cmp(&texts(b)))
 }
 
 fn encode_entry(entry: &Entry) -> Value {
@@ -169,8 +168,10 @@ impl Entry {
 pub fn update(live: Option<&Value>, new: &mut Value, ty: &'static Type, writer: &Writer<'_>) {
     let mut entries = known_entries(live, new);
     meta::set(new, "managedFields", None);
-    let before = live.map(without_entries).unwrap_or_else(|| json!({}));
-    let changes = walk::compare(Some(&before), Some(new), Node::root(ty)).without_fields(writer.ignored);
+    // That `live` still has its entries makes no difference: nobody owns them.
+    let nothing = Value::Object(Map::new());
+    let changes =
+        walk::compare(Some(live.unwrap_or(&nothing)), Some(new), Node::root(ty)).without_fields(writer.ignored);
     let touched = changes.added.union(&changes.modified);
     let (mut mine, others): (Vec<Entry>, Vec<Entry>) =
         entries.drain(..).partition(|entry| entry.is_of(writer, Operation::Update));
@@ -221,11 +222,14 @@ fn own(mine: Option<Entry>, touched: &Set, removed: &Set, writer: &Writer<'_>) -
 
 /// Without the fields that nobody owns.
 pub(crate) fn owned(fields: &Set) -> Set {
-    let mut unowned = Set::new();
-    unowned.insert(&["f:metadata"]);
-    UNOWNED.iter().for_each(|name| unowned.insert(&[format!("f:{name}")]));
-    UNOWNED_METADATA.iter().for_each(|name| unowned.insert(&["f:metadata".to_owned(), format!("f:{name}")]));
-    fields.difference(&unowned)
+    static NOBODYS: LazyLock<Set> = LazyLock::new(|| {
+        let mut unowned = Set::new();
+        unowned.insert(&["f:metadata"]);
+        UNOWNED.iter().for_each(|name| unowned.insert(&[format!("f:{name}")]));
+        UNOWNED_METADATA.iter().for_each(|name| unowned.insert(&["f:metadata".to_owned(), format!("f:{name}")]));
+        unowned
+    });
+    fields.difference(&NOBODYS)
 }
 
 /// Merges the oldest Update entries, by version, until no more than [`UPDATE_MANAGERS_MAX`] are left.

@@ -55,7 +55,8 @@ impl Window {
             // Never equal: gives the place of the first batch past the revision.
             if batch[0].revision > revision { std::cmp::Ordering::Greater } else { std::cmp::Ordering::Less }
         });
-        self.batches.iter().skip(start.unwrap_or_else(|place| place))
+        // Not `skip`, which would walk there.
+        self.batches.focus().narrow(start.unwrap_or_else(|place| place)..).into_iter()
     }
 
     /// All transactions, oldest first.

@@ -66,12 +66,16 @@ impl Set {
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         let mut all = self.clone();
-        for (element, theirs) in &other.0 {
-            let entry = all.0.entry(element.clone()).or_default();
-            entry.member |= theirs.member;
-            entry.below = entry.below.union(&theirs.below);
-        }
+        all.extend(other);
         all
+    }
+
+    fn extend(&mut self, other: &Self) {
+        for (element, theirs) in &other.0 {
+            let entry = self.0.entry(element.clone()).or_default();
+            entry.member |= theirs.member;
+            entry.below.extend(&theirs.below);
+        }
     }
 
     /// In this, not in the other; a path below a removed one stays unless it is removed too.
@@ -97,10 +101,10 @@ impl Set {
 
     /// Without these top-level fields and everything below them.
     #[must_use]
-    pub fn without_fields(&self, fields: &[&str]) -> Self {
+    pub fn without_fields(mut self, fields: &[&str]) -> Self {
         let ignored = |element: &str| element.strip_prefix("f:").is_some_and(|field| fields.contains(&field));
-        let kept = self.0.iter().filter(|(element, _)| !ignored(element));
-        Self(kept.map(|(element, entry)| (element.clone(), entry.clone())).collect())
+        self.0.retain(|element, _| !ignored(element));
+        self
     }
 
     /// The set with every path on the way to a member made a member where `rule` says so of it.

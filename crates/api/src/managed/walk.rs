@@ -27,9 +27,9 @@ pub struct Changes {
 impl Changes {
     /// Without what lies under these top-level fields.
     #[must_use]
-    pub fn without_fields(&self, fields: &[&str]) -> Self {
-        let without = |set: &Set| set.without_fields(fields);
-        Self { added: without(&self.added), modified: without(&self.modified), removed: without(&self.removed) }
+    pub fn without_fields(self, fields: &[&str]) -> Self {
+        let without = |set: Set| set.without_fields(fields);
+        Self { added: without(self.added), modified: without(self.modified), removed: without(self.removed) }
     }
 }
 
@@ -84,6 +84,9 @@ fn compare_at<'a>(
     path: &mut Vec<String>,
     changes: &mut Changes,
 ) {
+    if old == new {
+        return;
+    }
     let both_empty = is_empty(old) && is_empty(new);
     match node.kind {
         Kind::Object(_) | Kind::Map(_) if !both_empty && maps(old) && maps(new) => {

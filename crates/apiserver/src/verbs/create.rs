@@ -39,24 +39,33 @@ pub(crate) async fn create(
 ) -> Result<Reply, ApiError> {
     let kind = request.target.kind;
     let generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
-    let object = Arc::new(prepare(request, object, &uuid::Uuid::new_v4().to_string())?);
-    let tries = if generated { MAX_NAMES } else { 1 };
-    for _ in 0..tries {
-        let mut object = Value::clone(&object);
-        if generated {
-            let name = names::generate(meta::generate_name(&object), rand::random());
-            meta::set_name(&mut object, name);
-        }
-        let object = finish(request, options, object, ownership::created)?;
-        let contended = || ApiError::contended(kind, meta::name(&object));
-        let made = commit::run(shared, options.terms(), contended, |view| decide(shared, view, request, &object)).await;
-        match made {
-            Err(error) if generated && error.status.reason == "AlreadyExists" => {}
-            settled if options.dry_run => return settled.map(|reply| unversioned(kind, reply)),
+    let object = prepare(request, object, &uuid::Uuid::new_v4().to_string())?;
+    if !generated {
+        return create_named(shared, request, options, object).await;
+    }
+    for _ in 0..MAX_NAMES {
+        let mut named = object.clone();
+        meta::set_name(&mut named, names::generate(meta::generate_name(&object), rand::random()));
+        match create_named(shared, request, options, named).await {
+            Err(error) if error.status.reason == "AlreadyExists" => {}
             settled => return settled,
         }
     }
     Err(ApiError::name_generation(kind, meta::generate_name(&object)))
+}
+
+/// Creates a prepared object that has its name.
+async fn create_named(
+    shared: &Arc<Shared>,
+    request: &Request,
+    options: &WriteOptions,
+    object: Value,
+) -> Result<Reply, ApiError> {
+    let kind = request.target.kind;
+    let object = finish(request, options, object, ownership::created)?;
+    let contended = || ApiError::contended(kind, meta::name(&object));
+    let made = commit::run(shared, options.terms(), contended, |view| decide(shared, view, request, &object)).await;
+    made.map(|reply| if options.dry_run { unversioned(kind, reply) } else { reply })
 }
 
 /// What a dry run would have made has no version.

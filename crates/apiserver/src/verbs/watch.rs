@@ -8,7 +8,7 @@ use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 use futures::{FutureExt, StreamExt};
 use store::{Event, Freshness, Record, Revision, View, Watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::{
     http::query::Query,
@@ -55,7 +55,7 @@ pub struct Feed {
     seen: Revision,
     bookmarks: Option<Interval>,
     deadline: Pin<Box<Sleep>>,
-    closing: CancellationToken,
+    closing: Pin<Box<WaitForCancellationFutureOwned>>,
     failed: Option<ApiError>,
 }
 
@@ -128,7 +128,7 @@ impl Feed {
             seen: start.after,
             bookmarks,
             deadline: Box::pin(tokio::time::sleep(timeout)),
-            closing: shared.closing.clone(),
+            closing: Box::pin(shared.closing.clone().cancelled_owned()),
             selection,
             failed,
         })
@@ -147,7 +147,7 @@ impl Feed {
             let watch = self.watch.as_mut()?;
             let batch = tokio::select! {
                 biased;
-                () = self.closing.cancelled() => return None,
+                () = self.closing.as_mut() => return None,
                 batch = watch.next() => batch?,
                 () = self.deadline.as_mut() => return self.last(),
                 () = tick(self.bookmarks.as_mut()) => match self.bookmark().await {
