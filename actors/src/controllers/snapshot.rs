@@ -131,12 +131,12 @@ impl Change for Changed<'_> {
         self.key.name
     }
 
-    fn old(&self) -> Option<Object> {
+    fn before(&self) -> Option<Object> {
         let old = self.old?;
         Some(self.former.get_or_init(|| Arc::new(object::decode(old))).clone())
     }
 
-    fn new(&self) -> Option<Object> {
+    fn after(&self) -> Option<Object> {
         self.new.map(|new| self.objects.get(new))
     }
 

@@ -16,10 +16,10 @@ pub trait Change {
     fn name(&self) -> &str;
 
     /// What it was; `None` if it was created, and in a resync.
-    fn old(&self) -> Option<Object>;
+    fn before(&self) -> Option<Object>;
 
     /// What it is; `None` if it was removed.
-    fn new(&self) -> Option<Object>;
+    fn after(&self) -> Option<Object>;
 
     /// Whether it is there no longer.
     fn removed(&self) -> bool;

@@ -44,7 +44,7 @@ fn key_of(kind: &Kind, namespace: &str, name: &str) -> Option<Key> {
 }
 
 fn keys(change: &dyn Change, keys: &mut Vec<Key>) {
-    let (old, new) = (change.old(), change.new());
+    let (old, new) = (change.before(), change.after());
     let own = || key_of(change.kind(), change.namespace(), change.name());
     let Some(new) = new else {
         let Some(old) = old else { return };
@@ -68,7 +68,7 @@ fn waits(object: &Value, finalizer: &str) -> bool {
 
 fn reconcile(view: &dyn View, key: &Key, now: Timestamp) -> Plan {
     let actions: Vec<Action> = match key.name.strip_prefix(GONE) {
-        Some(uid) => view.by_owner(uid).take(DEPENDENTS).flat_map(|one| collect(view, &one)).collect(),
+        Some(uid) => collect_all(view, view.by_owner(uid)),
         None => find(view, key).map(|object| attend(view, &object)).unwrap_or_default(),
     };
     let wake_at = (actions.len() >= DEPENDENTS).then_some(now);
@@ -102,11 +102,17 @@ fn orphan(view: &dyn View, owner: &Value) -> Vec<Action> {
 /// Deletes the dependents that hold an owner back; without such, the owner goes.
 fn after_dependents(view: &dyn View, owner: &Value) -> Vec<Action> {
     let uid = meta::uid(owner);
-    let mut holding = view.by_owner(uid).filter(|one| owner::blocks(one, uid)).take(DEPENDENTS).peekable();
+    let mut holding = view.by_owner(uid).filter(|one| owner::blocks(one, uid)).peekable();
     if holding.peek().is_none() {
         return without_finalizer(owner, FOREGROUND).into_iter().collect();
     }
-    holding.flat_map(|one| collect(view, &one)).collect()
+    collect_all(view, holding)
+}
+
+/// What becomes of the first of these that are not going already.
+fn collect_all(view: &dyn View, objects: impl Iterator<Item = Object>) -> Vec<Action> {
+    let staying = objects.filter(|object| !meta::is_being_deleted(object)).take(DEPENDENTS);
+    staying.flat_map(|object| collect(view, &object)).collect()
 }
 
 /// What becomes of an object, given its owners.

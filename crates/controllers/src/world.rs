@@ -156,11 +156,11 @@ impl Change for Changed<'_> {
         self.name
     }
 
-    fn old(&self) -> Option<Object> {
+    fn before(&self) -> Option<Object> {
         self.old.clone()
     }
 
-    fn new(&self) -> Option<Object> {
+    fn after(&self) -> Option<Object> {
         self.new.clone()
     }
 

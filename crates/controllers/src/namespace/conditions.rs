@@ -100,7 +100,7 @@ mod tests {
         let at = |seconds| Timestamp::from_second(seconds).expect("a time");
         let one = |bad, message: &str| [("T", bad, "R", message.to_owned())];
         let own = json!({ "type": "Own", "status": "True" });
-        let first = merged(&[own.clone()], &one(true, "a"), at(0));
+        let first = merged(std::slice::from_ref(&own), &one(true, "a"), at(0));
         assert_eq!(first[0], own);
         let second = merged(&first, &one(true, "b"), at(60));
         assert_eq!((&second[1]["message"], &second[1]["lastTransitionTime"]), (&json!("b"), &json!(meta::time(at(0)))));
