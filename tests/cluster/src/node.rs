@@ -110,7 +110,8 @@ impl Node {
             Launch::Join(line) => line.split_whitespace().filter(|word| *word != "mesh").map(Into::into).collect(),
         };
         let Ports { control, api } = self.ports;
-        let ours = [("--name", self.name.clone()), ("--listen", control.to_string()), ("--api-listen", api.to_string())];
+        let ours =
+            [("--name", self.name.clone()), ("--listen", control.to_string()), ("--api-listen", api.to_string())];
         for (flag, value) in ours.into_iter().chain([("--data-dir", self.dir.display().to_string())]) {
             if !more.contains(flag) {
                 arguments.extend([flag.into(), value]);

@@ -32,8 +32,7 @@ impl Steps {
     }
 
     /// Takes over what failed elsewhere.
-    pub fn extend(&mut self, other: Steps) {
-        let mut other = other;
+    pub fn extend(&mut self, mut other: Self) {
         self.failed.append(&mut other.failed);
     }
 

@@ -20,7 +20,7 @@ const LINES: &[(&str, &[&str])] = &[
     ("up --name Not_A_Name --data-dir DIR/a", &["Not_A_Name", "lower case"]),
     ("up --config DIR/missing.yaml", &["missing.yaml", "No such file"]),
     ("up --config DIR", &["DIR", "directory"]),
-    ("up --config DIR/unknown.yaml", &["unknown.yaml", "unknown field `nmae`", "name"]),
+    ("up --config DIR/unknown.yaml", &["unknown.yaml", "unknown field", "`nmae`", "`name`"]),
     ("up --config DIR/broken.yaml", &["broken.yaml"]),
     ("up --config DIR/type.yaml", &["type.yaml", "many"]),
     ("up --config DIR/even.yaml", &["maxVoters: 4", "1, 3 or 5"]),

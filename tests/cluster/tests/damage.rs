@@ -12,6 +12,12 @@ use cluster::{Cluster, Launch, Steps};
 /// Objects in the log, so that its middle lies well behind its head.
 const OBJECTS: usize = 30;
 
+/// What is done, to which file, how, and parts of what the node says then.
+type Row = (&'static str, PathBuf, Harm, &'static [&'static str]);
+
+/// Damages a file.
+type Harm = fn(&Path) -> Result<()>;
+
 #[test]
 fn a_damaged_data_directory_is_named_or_repaired() {
     let mut cluster = Cluster::start(1).unwrap();
@@ -24,10 +30,20 @@ fn a_damaged_data_directory_is_named_or_repaired() {
     });
     let dir = cluster.nodes[0].dir.clone();
     let log = segments(&dir).unwrap().remove(0);
-    let rows: [(&str, PathBuf, fn(&Path) -> Result<()>, &[&str]); 8] = [
+    let rows: [Row; 8] = [
         ("the identity is garbled", dir.join("identity/node.identity"), garble, &["node.identity", "damaged"]),
-        ("the identity is something else", dir.join("identity/node.identity"), replace, &["node.identity", "not a mesh identity"]),
-        ("the identity may be read by others", dir.join("identity/node.identity"), expose, &["node.identity", "chmod 600"]),
+        (
+            "the identity is something else",
+            dir.join("identity/node.identity"),
+            replace,
+            &["node.identity", "not a mesh identity"],
+        ),
+        (
+            "the identity may be read by others",
+            dir.join("identity/node.identity"),
+            expose,
+            &["node.identity", "chmod 600"],
+        ),
         ("the membership is cut", dir.join("member.json"), cut, &["member.json is damaged", "--replace"]),
         ("the cluster key is cut", dir.join("cluster.key"), cut, &["cluster.key is damaged"]),
         ("the disk key is another", dir.join("disk.key"), garble, &["log"]),
@@ -46,7 +62,7 @@ fn a_damaged_data_directory_is_named_or_repaired() {
 }
 
 /// Harms a file; the node must refuse to start and name what is wrong; then takes the harm back.
-fn harmed(cluster: &mut Cluster, path: &Path, harm: fn(&Path) -> Result<()>, parts: &[&str]) -> Result<()> {
+fn harmed(cluster: &mut Cluster, path: &Path, harm: Harm, parts: &[&str]) -> Result<()> {
     let before = std::fs::read(path).ok();
     harm(path).with_context(|| path.display().to_string())?;
     let ended = cluster.nodes[0].program(Launch::Up, "").run();

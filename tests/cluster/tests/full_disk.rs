@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use cluster::{Cluster, Kubectl, SmallDisk, Steps, eventually};
 
 /// Room of the data directory. Holds an empty cluster's log; a few dozen large objects fill it.
-const SMALL: u64 = 24 << 20;
+const SMALL: u64 = 12 << 20;
 
 /// Room given back.
 const LARGE: u64 = 256 << 20;
@@ -62,7 +62,8 @@ const LAST: &str = "create configmap last -n default --from-literal=a=b";
 fn fill(kubectl: &Kubectl) -> Result<Filled> {
     let value = "x".repeat(VALUE);
     for number in 0..TRIES {
-        let object = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: large-{number}}}\ndata: {{v: {value}}}\n");
+        let object =
+            format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: large-{number}}}\ndata: {{v: {value}}}\n");
         let ended = kubectl.run("create -n default -f -", &object)?;
         if ended.code != Some(0) {
             let in_doubt = !ended.stderr.contains("InsufficientStorage");

@@ -28,9 +28,7 @@ fn of_client(cluster: &Cluster, client: &cluster::Client) -> Steps {
         let kubectl = cluster.kubectl(client, node);
         let other = cluster.kubectl(client, (node + 1) % cluster.nodes.len());
         for (topic, rows) in rows::TOPICS {
-            steps.step(&format!("{place}: {topic}"), || {
-                rows.iter().try_for_each(|row| row.run(&kubectl, &namespace))
-            });
+            steps.step(&format!("{place}: {topic}"), || rows.iter().try_for_each(|row| row.run(&kubectl, &namespace)));
         }
         steps.step(&format!("{place}: edit"), || rows::edit(&kubectl, cluster.root(), &namespace));
         steps.step(&format!("{place}: get -w shows what another node wrote"), || watch(&kubectl, &other, &namespace));
@@ -42,12 +40,15 @@ fn of_client(cluster: &Cluster, client: &cluster::Client) -> Steps {
 }
 
 fn watch(kubectl: &cluster::Kubectl, other: &cluster::Kubectl, namespace: &str) -> Result<()> {
-    let follow = format!("get configmaps -n {namespace} -l watched=yes -w -o custom-columns=A:.metadata.name,B:.data.k");
+    let follow =
+        format!("get configmaps -n {namespace} -l watched=yes -w -o custom-columns=A:.metadata.name,B:.data.k");
     let watched = kubectl.follow(&follow)?;
     let make = |name: &str, value: &str| {
-        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, labels: {{watched: 'yes'}}}}\ndata: {{k: {value}}}")
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, labels: {{watched: 'yes'}}}}\ndata: {{k: {value}}}"
+        )
     };
-    // Created until seen: the watch may begin after the first, which a list before it shows then.
+    // Whether the watch begins before or after the first: its list shows that one then.
     other.prints(&format!("create -n {namespace} -f -"), &make("w1", "one"), &["created"])?;
     watched.says("one")?;
     other.prints(&format!("apply -n {namespace} -f -"), &make("w1", "two"), &["configured"])?;

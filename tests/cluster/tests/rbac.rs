@@ -69,8 +69,7 @@ fn service_account(cluster: &Cluster, admin: &Kubectl) -> Result<()> {
     admin.prints("create namespace rbac", "", &["created"])?;
     admin.prints("create serviceaccount robot -n rbac", "", &["created"])?;
     let token = admin.prints("create token robot -n rbac", "", &["eyJ"])?;
-    let robots: Vec<_> =
-        (0..3).map(|node| user(cluster, node, "robot", token.trim())).collect::<Result<Vec<_>>>()?;
+    let robots: Vec<_> = (0..3).map(|node| user(cluster, node, "robot", token.trim())).collect::<Result<Vec<_>>>()?;
     for robot in &robots {
         let who = r#"User "system:serviceaccount:rbac:robot" cannot list resource "configmaps" in API group "" in the namespace "rbac""#;
         robot.refuses("get configmaps -n rbac", "", &["Forbidden", who])?;
@@ -108,7 +107,11 @@ fn other_namespace(cluster: &Cluster) -> Result<()> {
 
 fn no_escalation(cluster: &Cluster, admin: &Kubectl) -> Result<()> {
     admin.prints("create clusterrolebinding lead --clusterrole=view --user=lead", "", &["created"])?;
-    admin.prints("create role roles -n rbac --verb=get,list,create,update,patch --resource=roles,rolebindings", "", &["created"])?;
+    admin.prints(
+        "create role roles -n rbac --verb=get,list,create,update,patch --resource=roles,rolebindings",
+        "",
+        &["created"],
+    )?;
     admin.prints("create rolebinding lead -n rbac --role=roles --user=lead", "", &["created"])?;
     let lead = cluster.newest(0);
     let more = "create role more -n rbac --verb=get --resource=secrets --as=lead";
@@ -134,7 +137,11 @@ fn token_ends(cluster: &Cluster, admin: &Kubectl) -> Result<()> {
 fn impersonation(admin: &Kubectl) -> Result<()> {
     let node = "--as=system:node:n1 --as-group=system:nodes";
     admin.refuses(&format!("get secrets -A {node}"), "", &["Forbidden", "system:node:n1"])?;
-    admin.refuses(&format!("create clusterrolebinding x --clusterrole=cluster-admin --user=x {node}"), "", &["forbidden"])?;
+    admin.refuses(
+        &format!("create clusterrolebinding x --clusterrole=cluster-admin --user=x {node}"),
+        "",
+        &["forbidden"],
+    )?;
     admin.refuses("get configmaps -n rbac --as=jane --as-group=people", "", &["Forbidden", "\"jane\""])?;
     Ok(())
 }
