@@ -14,7 +14,10 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 /// How long a node may take to be ready on a busy machine; it takes about a second on an idle one.
-const READY_SECONDS: &str = "60";
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long it is asked at a time; between, it is looked at whether it still runs.
+const READY_SECONDS: &str = "2";
 
 /// How long a node may take to end after SIGTERM; it lets requests finish for 10 s.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -94,12 +97,20 @@ impl Node {
     /// # Errors
     /// With the end of the node's log, where it ends instead or is not ready in time.
     pub(crate) fn ready(&mut self) -> Result<Value> {
-        let answered = self.ask(&["status", "--wait", READY_SECONDS, "-o", "json"]);
-        if let Some(status) = self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
-            bail!("node {} ended ({status}): {}", self.name, self.log_end());
+        let deadline = Instant::now() + READY_LIMIT;
+        loop {
+            let answered = self.ask(&["status", "--wait", READY_SECONDS, "-o", "json"]);
+            if let Some(status) = self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
+                bail!("node {} ended ({status}): {}", self.name, self.log_end());
+            }
+            match answered {
+                Ok(text) => return Ok(serde_json::from_str(&text)?),
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(error.context(format!("log of node {}: {}", self.name, self.log_end())));
+                }
+                Err(_) => {}
+            }
         }
-        let text = answered.with_context(|| format!("log of node {}: {}", self.name, self.log_end()))?;
-        Ok(serde_json::from_str(&text)?)
     }
 
     /// Runs `mesh <arguments>` about this node; returns what it prints.
@@ -109,7 +120,6 @@ impl Node {
     pub(crate) fn ask(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.mesh);
         command.args(arguments).arg("--data-dir").arg(self.data_dir());
-        // The wait is cut short when the node ends: its log says more than our limit would.
         let output = command.output().with_context(|| format!("cannot run {}", self.mesh.display()))?;
         let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         ensure!(output.status.success(), "mesh {}: {words}", arguments.join(" "));
