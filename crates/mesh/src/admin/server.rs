@@ -175,7 +175,7 @@ async fn leave(context: &Context) -> Result<Value> {
         }
     }
     context.leaving.store(false, Ordering::Relaxed);
-    Err(last.context("the cluster did not let this node go; it is still a member"))
+    Err(last.context("this node has not left the cluster"))
 }
 
 async fn ask_to_leave(context: &Context, voter: net::NodeId) -> Result<()> {
@@ -184,6 +184,6 @@ async fn ask_to_leave(context: &Context, voter: net::NodeId) -> Result<()> {
     channel.finish().await?;
     match channel.receive().await? {
         Some(_) => Ok(()),
-        None => bail!("{voter} did not carry it out"),
+        None => bail!("{voter} took note, but the quorum cannot change now: this node is removed as soon as it can"),
     }
 }

@@ -55,17 +55,29 @@ async fn run(stage: &Stage, config: Config, entrance: Entrance) -> Result<()> {
     tell(&node);
     let admin = admin::server::Server::open(&socket)?;
     let serving = tokio::spawn(admin.run(node.clone()));
-    let broken = tokio::select! {
-        broken = node.broken() => Some(broken.into()),
-        error = removed(&node) => Some(error),
-        _ = ends.0.recv() => None,
-        _ = ends.1.recv() => None,
-        left = serving => { left.context("the local commands' server ended")?; None }
+    let end = tokio::select! {
+        broken = node.broken() => End::Broken(broken.into()),
+        error = removed(&node) => End::Broken(error),
+        _ = ends.0.recv() => End::Asked,
+        _ = ends.1.recv() => End::Asked,
+        left = serving => { left.context("the local commands' server ended")?; End::Left }
     };
     let _ = std::fs::remove_file(&socket);
     info!("stopping");
     node.stop().await;
-    broken.map_or(Ok(()), Err)
+    match end {
+        End::Broken(error) => Err(error),
+        End::Asked => Ok(()),
+        // Once more: until it stopped, the node wrote down what it saw.
+        End::Left => Ok(node.context().home.clear()?),
+    }
+}
+
+/// Why a node ends.
+enum End {
+    Broken(anyhow::Error),
+    Asked,
+    Left,
 }
 
 /// Returns once a voter said that this node was removed, other than by its own wish: it can only start anew.
