@@ -18,6 +18,9 @@ use crate::{
     workspace::{Features, Workspace},
 };
 
+/// Number of the first node, which gives its ports: a demo may go on running.
+const FIRST: u16 = 4;
+
 /// Leaders killed; the slowest and the middle one are told.
 const KILLS: usize = 7;
 
@@ -71,7 +74,7 @@ impl Bench {
     }
 
     fn one(&self, seconds: u32) -> Result<()> {
-        let mut node = Node::new(&self.mesh, &self.folder, 1);
+        let mut node = Node::new(&self.mesh, &self.folder, FIRST);
         let founded = started(&mut node)?;
         let pid = node.pid().context("the node runs")?;
         let idle = resident(pid)?;
@@ -92,7 +95,8 @@ impl Bench {
     }
 
     fn three(&self) -> Result<()> {
-        let mut nodes: Vec<Node> = (1..=3).map(|number| Node::new(&self.mesh, &self.folder, number)).collect();
+        let numbers = FIRST..FIRST + 3;
+        let mut nodes: Vec<Node> = numbers.map(|number| Node::new(&self.mesh, &self.folder, number)).collect();
         started(&mut nodes[0])?;
         let (kubeconfig, line) = (self.kubeconfig(&nodes[0])?, nodes[0].ask(&["token", "create"])?);
         let mut joined = Vec::new();
