@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod body;
 pub mod connection;
+mod gather;
 pub mod listener;
 pub mod query;
 pub mod tls;

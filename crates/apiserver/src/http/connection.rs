@@ -15,7 +15,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::body::ReplyBody;
+use super::{
+    body::ReplyBody,
+    gather::{Gather, drive},
+};
 
 /// Requests one HTTP/2 connection may have open; client-go multiplexes every watch over one connection.
 const MAX_STREAMS: u32 = 1000;
@@ -100,14 +103,15 @@ pub async fn serve<H: Handler>(
         guarded(Arc::clone(&handler), Arc::clone(&session), request)
     });
     let builder = builder(patience.header);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let gather = Gather::new(stream);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(gather.clone()), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = drive(connection.as_mut(), &gather) => ended,
         () = dawdled(patience.header, &asked) => return debug!(?address, "no request came"),
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            drive(connection.as_mut(), &gather).await
         }
     };
     if let Err(error) = ended {
