@@ -102,6 +102,8 @@ impl fmt::Display for Path<'_> {
             parent.fmt(f)?;
         }
         match self.step {
+            // The object itself, where a whole object is at fault; this is how upstream spells it.
+            Step::Name("") => f.write_str("[]"),
             Step::Name(name) if self.parent.is_some() => write!(f, ".{name}"),
             Step::Name(name) => f.write_str(name),
             Step::Index(index) => write!(f, "[{index}]"),
@@ -324,6 +326,13 @@ mod tests {
         check(|e, p| e.too_few(p, 0, 1), "Too few: 0: must have at least 1 item");
         check(|e, p| e.internal(p, "oops"), "Internal error: oops");
         check(|e, p| e.type_invalid(p, true, "is a bool"), "Invalid value: true: is a bool");
+    }
+
+    #[test]
+    fn the_object_itself_is_empty_brackets() {
+        let mut errors = Errors::new();
+        errors.too_long(&Path::new(""), 1024);
+        assert_eq!(errors.to_string(), "[]: Too long: may not be more than 1024 bytes");
     }
 
     #[test]

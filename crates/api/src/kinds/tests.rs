@@ -81,7 +81,7 @@ fn config_maps_have_sound_keys_and_a_size() {
     );
     let big = "x".repeat(1024 * 1024);
     validate(kind, json!({ "data": { "a": big } }), &[]);
-    validate(kind, json!({ "data": { "a": big, "b": "x" } }), &[": Too long: may not be more than 1048576 bytes"]);
+    validate(kind, json!({ "data": { "a": big, "b": "x" } }), &["[]: Too long: may not be more than 1048576 bytes"]);
     let frozen = json!({ "immutable": true, "data": { "a": "1" } });
     update(kind, frozen.clone(), frozen.clone(), &[]);
     update(
