@@ -141,7 +141,10 @@ impl Home {
         for entry in std::fs::read_dir(&self.0).map_err(|source| io(&self.0, source))? {
             let path = entry.map_err(|source| io(&self.0, source))?.path();
             let gone = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-            gone.map_err(|source| io(&path, source))?;
+            match gone {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(io(&path, source)),
+                _ => {}
+            }
         }
         Ok(())
     }

@@ -20,6 +20,8 @@ const PANICS_ALLOWED: u32 = 3;
 #[derive(Debug)]
 pub struct Queue<K> {
     due: BTreeMap<K, Duration>,
+    /// The same by time, so that the first is found without looking at all.
+    order: BTreeSet<(Duration, K)>,
     failures: BTreeMap<K, u32>,
     panics: BTreeMap<K, u32>,
     aside: BTreeSet<K>,
@@ -27,7 +29,13 @@ pub struct Queue<K> {
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
-        Self { due: BTreeMap::new(), failures: BTreeMap::new(), panics: BTreeMap::new(), aside: BTreeSet::new() }
+        Self {
+            due: BTreeMap::new(),
+            order: BTreeSet::new(),
+            failures: BTreeMap::new(),
+            panics: BTreeMap::new(),
+            aside: BTreeSet::new(),
+        }
     }
 }
 
@@ -37,29 +45,30 @@ impl<K: Ord + Clone> Queue<K> {
         if self.aside.contains(&key) {
             return true;
         }
-        let full = self.due.len() >= CAPACITY;
-        match self.due.get_mut(&key) {
-            Some(due) => *due = at.min(*due),
-            None if full => return false,
-            None => drop(self.due.insert(key, at)),
+        match self.due.get(&key).copied() {
+            Some(due) if due <= at => return true,
+            Some(due) => drop(self.order.remove(&(due, key.clone()))),
+            None if self.due.len() >= CAPACITY => return false,
+            None => {}
         }
+        self.due.insert(key.clone(), at);
+        self.order.insert((at, key));
         true
     }
 
     /// Takes the key that is due first.
     pub fn take(&mut self, now: Duration) -> Option<K> {
-        let (key, due) = self.due.iter().min_by_key(|(_, due)| **due)?;
-        if *due > now {
+        if self.next_due()? > now {
             return None;
         }
-        let key = key.clone();
+        let (_, key) = self.order.pop_first()?;
         self.due.remove(&key);
         Some(key)
     }
 
     /// When the next key is due.
     pub fn next_due(&self) -> Option<Duration> {
-        self.due.values().min().copied()
+        self.order.first().map(|(due, _)| *due)
     }
 
     /// The key was worked on without an error.

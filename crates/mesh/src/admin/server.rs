@@ -166,10 +166,7 @@ async fn leave(context: &Context) -> Result<Value> {
             }
         };
         match timeout(LEAVE_LIMIT, gone).await {
-            Ok(Ok(())) => {
-                context.home.clear()?;
-                return Ok(json!(context.name));
-            }
+            Ok(Ok(())) => return Ok(json!(context.name)),
             Ok(Err(error)) => last = error,
             Err(_) => last = anyhow!("{} gave no answer", voter.name),
         }

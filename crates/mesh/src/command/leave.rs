@@ -9,6 +9,6 @@ use crate::cli::At;
 pub(crate) async fn run(at: &At) -> Result<()> {
     eprintln!("leaving: handing on this node's part in the quorum");
     let name: String = client::ask(&at.data_dir, &Request::Leave).await?;
-    println!("node {name} has left the cluster; {} is empty", at.data_dir.display());
+    println!("node {name} has left the cluster; it ends now, and leaves {} empty", at.data_dir.display());
     Ok(())
 }

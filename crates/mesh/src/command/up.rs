@@ -68,7 +68,7 @@ async fn run(stage: &Stage, config: Config, entrance: Entrance) -> Result<()> {
     match end {
         End::Broken(error) => Err(error),
         End::Asked => Ok(()),
-        // Once more: until it stopped, the node wrote down what it saw.
+        // Only now: until it stopped, the node wrote down what it saw.
         End::Left => Ok(node.context().home.clear()?),
     }
 }
