@@ -8,7 +8,13 @@ use anyhow::Result;
 use std::{env, process::Command};
 
 /// What tests and the demo run beside our own code. Installed where missing.
-pub(crate) const PACKAGES: &[Need] = &[Need { program: "cc", package: "gcc", reason: "builds ring and links" }];
+pub(crate) const PACKAGES: &[Need] = &[
+    Need { program: "cc", package: "gcc", reason: "builds ring and links" },
+    Need { program: "protoc", package: "protobuf-compiler", reason: "builds containerd's client" },
+    Need { program: "containerd", package: "containerd", reason: "runs containers" },
+    Need { program: "runc", package: "runc", reason: "runs containers" },
+    Need { program: "busybox", package: "busybox-static", reason: "is in the image that tests run" },
+];
 
 /// The client that tests drive a real node with. Only unpacked under `target/`: a machine may have a better one of its own.
 pub(crate) const KUBECTL: Need =

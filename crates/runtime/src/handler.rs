@@ -1,0 +1,73 @@
+//! The seam between a kubelet and what runs containers. Main type: [`ContainerRuntime`].
+
+use std::{path::Path, time::Duration};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::{
+    Container, ContainerEvent, ContainerId, ContainerSpec, Exec, ExecSpec, Image, RuntimeError, Sandbox, SandboxId,
+    SandboxSpec, Version,
+};
+
+/// News of containers. Its end means: subscribe again, and list.
+pub type Events = BoxStream<'static, ContainerEvent>;
+
+/// Runs containers.
+///
+/// Every request may be repeated: what is there already is not made again, what is gone already is not missed. A caller
+/// that lost its memory finds everything it made by listing.
+#[async_trait]
+pub trait ContainerRuntime: Send + Sync + std::fmt::Debug {
+    /// Who this is.
+    async fn version(&self) -> Result<Version, RuntimeError>;
+
+    /// All images that containers can be made from.
+    async fn images(&self) -> Result<Vec<Image>, RuntimeError>;
+
+    /// The image a reference means, if it is there; `busybox` is short for `docker.io/library/busybox:latest`.
+    async fn image(&self, reference: &str) -> Result<Option<Image>, RuntimeError>;
+
+    /// Takes the images of a tar (`docker save`, or an OCI layout) and returns those; the ones for another platform are
+    /// left out.
+    async fn import(&self, archive: &Path) -> Result<Vec<Image>, RuntimeError>;
+
+    /// Forgets an image; containers made from it stay.
+    async fn remove_image(&self, reference: &str) -> Result<(), RuntimeError>;
+
+    /// Makes a pod's sandbox.
+    async fn run_sandbox(&self, spec: &SandboxSpec) -> Result<SandboxId, RuntimeError>;
+
+    /// Kills what runs in a sandbox and takes its namespaces away; it stays listed.
+    async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError>;
+
+    /// Stops a sandbox and forgets it and its containers.
+    async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError>;
+
+    /// All sandboxes.
+    async fn sandboxes(&self) -> Result<Vec<Sandbox>, RuntimeError>;
+
+    /// Makes a container, with its root filesystem, in a sandbox.
+    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, RuntimeError>;
+
+    /// Starts a container; one that runs or ran is left as it is.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Start`] where its program cannot be started; it has then exited with code 128.
+    async fn start(&self, id: &ContainerId) -> Result<(), RuntimeError>;
+
+    /// Asks a container to end, kills it after `grace`, and returns when it has ended.
+    async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError>;
+
+    /// Kills and forgets a container; its log stays.
+    async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError>;
+
+    /// All containers.
+    async fn containers(&self) -> Result<Vec<Container>, RuntimeError>;
+
+    /// Runs a command in a container that runs.
+    async fn exec(&self, id: &ContainerId, spec: &ExecSpec) -> Result<Exec, RuntimeError>;
+
+    /// Tells which containers have changed, from now on.
+    async fn events(&self) -> Result<Events, RuntimeError>;
+}

@@ -1,0 +1,129 @@
+//! What only real containers and real processes show: logs, limits, namespaces.
+
+use crate::{
+    fixture::Host,
+    image,
+    suite::{Pod, exit},
+};
+use runtime::{
+    ContainerRuntime, ContainerSpec, ContainerState, ExecSpec, Resources, Rlimit,
+    log::{LogReader, LogWatcher, ReadOptions, log_path},
+};
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::io::AsyncReadExt;
+
+/// What a container prints while nobody is there: 1 MiB a second, for four seconds.
+const CHATTY: &str =
+    "i=0; while [ $i -lt 40 ]; do seq $((i*16384)) $((i*16384+16383)); usleep 100000; i=$((i+1)); done";
+const CHATTY_LINES: usize = 40 * 16384;
+
+async fn pod(host: &Host, name: &str) -> Pod {
+    let client = host.connect().await;
+    client.import(&image::write(host.folder())).await.expect("imports");
+    let client: Arc<dyn ContainerRuntime> = Arc::new(client);
+    Pod::new(&client, name).await
+}
+
+async fn read_all(path: &Path, options: ReadOptions, watcher: &LogWatcher) -> String {
+    let mut reader = LogReader::open(path, options, watcher).await.expect("a log");
+    let mut text = Vec::new();
+    while let Some(part) = reader.next().await.expect("reads") {
+        text.extend_from_slice(&part);
+    }
+    String::from_utf8(text).expect("text")
+}
+
+fn with_log(host: &Host, spec: ContainerSpec) -> ContainerSpec {
+    let pod = crate::suite::sandbox_spec("logs").pod;
+    let path = log_path(&host.folder().join("logs"), &pod, &spec.name, spec.attempt);
+    ContainerSpec { log_path: Some(path), ..spec }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_line_is_lost_while_the_caller_is_gone() {
+    let Some(host) = Host::start().await else { return };
+    let pod = pod(&host, "chatty").await;
+    let spec = with_log(&host, pod.spec("chatty", &["/bin/sh", "-c", CHATTY]));
+    let id = pod.run(&spec).await;
+    // Nobody of us is there until another client comes.
+    drop(pod);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let client: Arc<dyn ContainerRuntime> = Arc::new(host.connect().await);
+    let watcher = LogWatcher::new().expect("inotify");
+    let path = spec.log_path.expect("a log");
+    // A follower joins while it prints, crosses rotations, and ends with it.
+    let follow = ReadOptions { follow: true, ..ReadOptions::default() };
+    let (text, ended) = tokio::join!(read_all(&path, follow, &watcher), exit(&client, &id));
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(text.lines().count(), CHATTY_LINES);
+    for (at, line) in text.lines().enumerate() {
+        assert_eq!(line.parse::<usize>().ok(), Some(at));
+    }
+    let again = read_all(&path, ReadOptions::default(), &watcher).await;
+    assert!(again == text);
+    let tail = ReadOptions { tail: Some(2), timestamps: true, ..ReadOptions::default() };
+    let tail = read_all(&path, tail, &watcher).await;
+    assert!(tail.ends_with(&format!(" {}\n", CHATTY_LINES - 1)) && tail.lines().count() == 2, "{tail}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn containers_have_the_pods_namespaces_and_their_own_limits() {
+    let Some(host) = Host::start().await else { return };
+    let pod = pod(&host, "limits").await;
+    let script = "hostname; id -u; id -g; id -G; echo $FROM_IMAGE $FROM_POD; ulimit -n; echo err >&2; ls -d /dev/shm/*";
+    let mut spec = with_log(&host, pod.spec("limits", &["/bin/sh", "-c", script]));
+    spec.security.user = None;
+    spec.env = vec![("FROM_POD".into(), "too".into())];
+    spec.security.rlimits = vec![Rlimit { name: "RLIMIT_NOFILE".into(), soft: 512, hard: 1 << 30 }];
+    spec.resources = Resources {
+        cpu_shares: Some(512),
+        cpu_quota: Some(50_000),
+        cpu_period: Some(100_000),
+        memory_bytes_max: Some(64 << 20),
+        pids_max: Some(16),
+        oom_score_adj: Some(-998),
+    };
+    let writer = pod.spec("writer", &["/bin/sh", "-c", "echo x > /dev/shm/shared; sleep 60"]);
+    let writer = pod.run(&writer).await;
+    let command = ["/bin/sh", "-c", "until cat /dev/shm/shared; do usleep 1000; done"].map(str::to_owned).to_vec();
+    let waiting = ExecSpec { command, ..ExecSpec::default() };
+    let mut output = pod.runtime.exec(&writer, &waiting).await.expect("runs");
+    output.stdout.read_to_string(&mut String::new()).await.expect("reads");
+    let id = pod.run(&spec).await;
+    assert_eq!(exit(&pod.runtime, &id).await.code, Some(0));
+    let watcher = LogWatcher::new().expect("inotify");
+    let text =
+        read_all(&spec.log_path.expect("a log"), ReadOptions { follow: true, ..ReadOptions::default() }, &watcher)
+            .await;
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.retain(|line| *line != "err");
+    let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    assert_eq!(lines, [host_name.trim(), "33", "44", "44 7", "yes too", "512", "/dev/shm/shared"]);
+    assert!(text.contains("err\n"));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminal_is_one() {
+    let Some(host) = Host::start().await else { return };
+    let pod = pod(&host, "terminal").await;
+    let id = pod.run(&pod.spec("web", &["/bin/sleep", "60"])).await;
+    let command = ["/bin/sh", "-c", "test -t 0 && test -t 1 && echo it is"].map(str::to_owned).to_vec();
+    let mut shell = pod.runtime.exec(&id, &ExecSpec { command, tty: true, stdin: true }).await.expect("runs");
+    shell.control.resize(runtime::TerminalSize { width: 80, height: 25 }).await.expect("resizes");
+    let mut output = String::new();
+    shell.stdout.read_to_string(&mut output).await.expect("reads");
+    assert_eq!(output, "it is\r\n");
+    assert!(shell.stderr.is_none());
+    // A command whose asker goes is killed.
+    let command = ["/bin/sleep", "600"].map(str::to_owned).to_vec();
+    let sleeping = pod.runtime.exec(&id, &ExecSpec { command, ..ExecSpec::default() }).await.expect("runs");
+    let mut stdout = sleeping.stdout;
+    drop(sleeping.exit);
+    let ended = tokio::time::timeout(Duration::from_secs(30), stdout.read_to_end(&mut Vec::new())).await;
+    assert_eq!(ended.expect("it is killed").expect("reads"), 0);
+    let all = pod.runtime.containers().await.expect("lists");
+    assert!(all.iter().all(|container| matches!(container.state, ContainerState::Running { .. })));
+    host.stop().await;
+}
