@@ -13,6 +13,8 @@ mod tasks;
 
 use std::{
     collections::HashMap,
+    fs,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -99,6 +101,12 @@ impl Containerd {
         let channel = containerd_client::connect(&config.socket)
             .await
             .map_err(|source| RuntimeError::Unavailable { socket: config.socket.clone(), source: source.into() })?;
+        // Commands' streams and pods' shared memory are below it.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&config.state)
+            .map_err(RuntimeError::host(format!("make {}", config.state.display())))?;
         let host = Host::read().map_err(RuntimeError::host("read what this host grants"))?;
         let pins = Pins::new(config.state.join("sandboxes"));
         let (images, import) = (Mutex::default(), tokio::sync::Mutex::default());

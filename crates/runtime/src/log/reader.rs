@@ -45,6 +45,9 @@ pub enum LogError {
 }
 
 /// Reads one log, across its files, and follows it if asked to.
+///
+/// A logger ends when what is left of its container's process is removed, which
+/// [`crate::ContainerRuntime::containers`] does when it finds it ended: a follower ends after that.
 #[derive(Debug)]
 pub struct LogReader {
     position: Option<Position>,

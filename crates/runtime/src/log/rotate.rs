@@ -7,8 +7,12 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
+
+/// What containers print is for this host's administrators.
+const FILE_MODE: u32 = 0o640;
 
 /// Writes entries and puts full files aside.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ impl RotatingFile {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let file = OpenOptions::new().create(true).append(true).read(true).open(&path)?;
+        let file = OpenOptions::new().create(true).append(true).read(true).mode(FILE_MODE).open(&path)?;
         file.lock()?;
         let size = file.metadata()?.len();
         Ok(Self { path, bytes_max, files_max, file, size, torn: false })
@@ -53,7 +57,7 @@ impl RotatingFile {
     /// Makes the next file before it gives up the full one, so that at every moment one of them is locked.
     fn rotate(&mut self) -> io::Result<()> {
         let next = suffixed(&self.path, "next");
-        let file = OpenOptions::new().create(true).truncate(true).write(true).read(true).open(&next)?;
+        let file = OpenOptions::new().create(true).truncate(true).write(true).read(true).mode(FILE_MODE).open(&next)?;
         file.lock()?;
         let rotated = rotated(&self.path)?;
         let sequence = rotated.last().map_or(1, |last| last + 1);

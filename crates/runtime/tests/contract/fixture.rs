@@ -51,6 +51,7 @@ impl Host {
         let socket = host.socket();
         let up = async {
             while UnixStream::connect(&socket).is_err() {
+                // awaited: containerd tells nobody when it listens.
                 tokio::time::sleep(START_POLL).await;
             }
         };

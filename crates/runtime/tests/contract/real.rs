@@ -47,6 +47,7 @@ async fn no_line_is_lost_while_the_caller_is_gone() {
     let id = pod.run(&spec).await;
     // Nobody of us is there until another client comes.
     drop(pod);
+    // awaited: nothing, the absence is the case.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let client: Arc<dyn ContainerRuntime> = Arc::new(host.connect().await);
     let watcher = LogWatcher::new().expect("inotify");
