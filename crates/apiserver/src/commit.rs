@@ -6,15 +6,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use store::{Command, Freshness, Guard, Op, Outcome, Refusal, RequestId, Revision, View, WriteError};
+use store::{Command, Freshness, Guard, Op, Outcome, Refusal, RequestId, Revision, View};
 
 use crate::{pipeline::Reply, shared::Shared, status::ApiError};
 
 /// Times a decision is made before the client is told to try again. Only real contention on one object gets here.
 const MAX_TRIES: usize = 16;
-
-/// Times a proposal with no known outcome is sent again under its request id.
-const MAX_SENDS: usize = 3;
 
 /// What is to be written, and what is said afterwards.
 pub struct Write {
@@ -93,7 +90,7 @@ async fn propose(shared: &Arc<Shared>, terms: Terms, mut write: Write) -> Result
     }
     let fenced = terms.term.map(|_| write.guards.len() - 1);
     let command = Command { request: RequestId(rand::random()), guards: write.guards, ops: write.ops.clone() };
-    match send(shared, command).await? {
+    match shared.storage.propose(command).await? {
         Outcome::Applied { revision } => Ok(Some((write.reply)(revision, write.ops))),
         Outcome::Refused(Refusal::Guard(i)) if Some(i) == fenced => {
             Err(ApiError::unavailable("the leadership in whose name this write came has ended"))
@@ -104,18 +101,4 @@ async fn propose(shared: &Arc<Shared>, terms: Terms, mut write: Write) -> Result
             Err(api::status::Status::failure(403, "Forbidden", message, None).into())
         }
     }
-}
-
-/// Sends again, under the same request id, while it is unknown what became of it. A refusal that follows such a doubt
-/// does not lift it: the first sending may be applied yet.
-async fn send(shared: &Arc<Shared>, command: Command) -> Result<Outcome, WriteError> {
-    let mut doubt: Option<String> = None;
-    for _ in 0..MAX_SENDS {
-        match (shared.storage.propose(command.clone()).await, &doubt) {
-            (Err(WriteError::Unknown(why)), _) => doubt = Some(why),
-            (Err(refusal), Some(why)) => return Err(WriteError::Unknown(format!("{why}; then {refusal}"))),
-            (known, _) => return known,
-        }
-    }
-    Err(WriteError::Unknown(doubt.unwrap_or_default()))
 }

@@ -29,6 +29,7 @@ pub(crate) fn load(args: &NodeArgs) -> Result<Config> {
     // Other programs name variables MESH_ too (Kubernetes itself, for a Service of that name): only settings count.
     let known: BTreeSet<String> = defaults.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
     let env = Env::prefixed("MESH_")
+        .lowercase(false)
         .map(|name| camel(name.as_str()).into())
         .filter(move |name| known.contains(name.as_str()));
     let figment = figment.merge(env).merge(Serialized::defaults(flags(args)));
@@ -127,6 +128,17 @@ mod tests {
         check_error("a: [\n", "mesh.yaml");
         let missing = NodeArgs { config: Some("/does/not/exist.yaml".into()), ..NodeArgs::default() };
         assert!(crate::telemetry::chain(&load(&missing).unwrap_err()).contains("/does/not/exist.yaml"));
+    }
+
+    #[test]
+    fn a_variable_of_two_words_is_a_setting_and_a_strange_one_is_nobodys() {
+        figment::Jail::expect_with(|jail| {
+            jail.set_env("MESH_DATA_DIR", "/somewhere");
+            jail.set_env("MESH_SERVICE_HOST", "10.43.0.9");
+            let config = load(&NodeArgs::default()).expect("good settings");
+            assert_eq!(config.data_dir, Path::new("/somewhere"));
+            Ok(())
+        });
     }
 
     #[test]

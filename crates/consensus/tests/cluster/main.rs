@@ -62,6 +62,7 @@ async fn wait_leader(node: &Node) {
 async fn wait(mut until: impl FnMut() -> bool) {
     let poll = async {
         while !until() {
+            // awaited: a predicate over several nodes' states, of which no single event tells.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

@@ -8,6 +8,7 @@ use actors::host::Observation;
 use anyhow::{Result, anyhow};
 use membership::{NodeId, Role, member};
 use serde::{Deserialize, Serialize};
+use store::Storage;
 use tokio::time::{Instant, timeout_at};
 
 /// The state of one node and of the cluster as it sees it.
@@ -128,6 +129,9 @@ fn why_not_ready(node: &Node, group: &actors::Group) -> Option<String> {
         None => Some("the membership does not know this node".into()),
         Some(Role::Voter) if group.leader.is_none() => {
             Some("there is no leader: is a majority of the voters up?".into())
+        }
+        Some(Role::Voter) if context.raft.behind().is_some() => {
+            Some("the leader is not heard of: is a majority of the voters up?".into())
         }
         Some(Role::Voter) if context.api.borrow().is_none() => Some("the API server is starting".into()),
         Some(Role::Voter) => None,
