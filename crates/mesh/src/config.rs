@@ -1,12 +1,11 @@
 //! Reads the settings of a node: defaults, then file, then `MESH_*` variables, then flags. Unknown fields are refused.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use actors::Config;
 use anyhow::{Context, Result, anyhow};
 use figment::Figment;
-use figment::providers::{Env, Serialized};
+use figment::providers::Serialized;
 use serde_json::{Map, Value, json};
 
 use crate::cli::NodeArgs;
@@ -27,12 +26,15 @@ pub(crate) fn load(args: &NodeArgs) -> Result<Config> {
         figment = figment.merge(Serialized::defaults(file));
     }
     // Other programs name variables MESH_ too (Kubernetes itself, for a Service of that name): only settings count.
-    let known: BTreeSet<String> = defaults.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
-    let env = Env::prefixed("MESH_")
-        .lowercase(false)
-        .map(|name| camel(name.as_str()).into())
-        .filter(move |name| known.contains(name.as_str()));
-    let figment = figment.merge(env).merge(Serialized::defaults(flags(args)));
+    for (name, default) in defaults.as_object().into_iter().flatten() {
+        let variable = variable(name);
+        if let Ok(text) = std::env::var(&variable) {
+            // YAML, as in the file; where a text is wanted, the text itself.
+            let value = if default.is_string() { Ok(Value::String(text)) } else { serde_saphyr::from_str(&text) };
+            figment = figment.merge((name.as_str(), value.with_context(|| variable)?));
+        }
+    }
+    let figment = figment.merge(Serialized::defaults(flags(args)));
     let config: Config = figment.extract().map_err(|error| words(&figment, &error))?;
     config.check()?;
     Ok(config)
@@ -66,15 +68,16 @@ fn words(figment: &Figment, error: &figment::Error) -> anyhow::Error {
     }
 }
 
-/// `DATA_DIR` is `dataDir`.
-fn camel(name: &str) -> String {
-    let mut parts = name.split('_').map(str::to_lowercase);
-    let first = parts.next().unwrap_or_default();
-    parts.fold(first, |mut name, part| {
-        let mut letters = part.chars();
-        name.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
-        name + letters.as_str()
-    })
+/// `dataDir` is `MESH_DATA_DIR`.
+fn variable(setting: &str) -> String {
+    let mut name = "MESH_".to_owned();
+    for letter in setting.chars() {
+        if letter.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
 }
 
 /// Only the flags that were given.
@@ -131,18 +134,16 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::result_large_err, reason = "figment's own error type")]
     fn a_variable_of_two_words_is_a_setting_and_a_strange_one_is_nobodys() {
         figment::Jail::expect_with(|jail| {
             jail.set_env("MESH_DATA_DIR", "/somewhere");
             jail.set_env("MESH_SERVICE_HOST", "10.43.0.9");
+            jail.set_env("MESH_POD_RANGES", "[10.9.0.0/16]");
             let config = load(&NodeArgs::default()).expect("good settings");
-            assert_eq!(config.data_dir, Path::new("/somewhere"));
+            assert_eq!((config.data_dir.as_path(), config.pod_ranges.len()), (Path::new("/somewhere"), 1));
+            assert_eq!(config.pod_ranges[0].to_string(), "10.9.0.0/16");
             Ok(())
         });
-    }
-
-    #[test]
-    fn variables_are_named_like_settings() {
-        assert_eq!((camel("DATA_DIR"), camel("name")), ("dataDir".into(), "name".into()));
     }
 }
