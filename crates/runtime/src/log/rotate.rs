@@ -5,11 +5,17 @@
 //! free knows that nothing more will come.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
+
+/// How often and how long a writer tries: an earlier one that has lost its container ends within milliseconds.
+const LOCK_PERIOD: Duration = Duration::from_millis(20);
+const LOCK_TRIES: usize = 100;
 
 /// What containers print is for this host's administrators.
 const FILE_MODE: u32 = 0o640;
@@ -29,13 +35,13 @@ pub(super) struct RotatingFile {
 }
 
 impl RotatingFile {
-    /// Opens the file, with its folders, and locks it. Waits while another process writes to it.
+    /// Opens the file, with its folders, and locks it. Another process that writes to it has a moment to end.
     pub(super) fn open(path: PathBuf, bytes_max: u64, files_max: usize) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
         let file = OpenOptions::new().create(true).append(true).read(true).mode(FILE_MODE).open(&path)?;
-        file.lock()?;
+        lock(&file)?;
         let size = file.metadata()?.len();
         Ok(Self { path, bytes_max, files_max, file, size, torn: false })
     }
@@ -98,6 +104,17 @@ pub(super) fn rotated(path: &Path) -> io::Result<Vec<u64>> {
 /// The name of a file put aside.
 pub(super) fn numbered(path: &Path, number: u64) -> PathBuf {
     suffixed(path, &number.to_string())
+}
+
+fn lock(file: &File) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PERIOD),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::other("another container writes to this log; give each attempt its own"))
 }
 
 fn suffixed(path: &Path, suffix: &str) -> PathBuf {
