@@ -5,7 +5,7 @@ use crate::{
     workspace::{Features, Workspace},
 };
 use anyhow::Result;
-use std::{env, process::Command};
+use std::{env, path::PathBuf, process::Command};
 
 /// What tests and the demo run beside our own code. Installed where missing.
 pub(crate) const PACKAGES: &[Need] = &[
@@ -28,6 +28,9 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
     system::install(PACKAGES)?;
     let workspace = Workspace::load(Features::Default)?;
     let tools = system::unpack(&KUBECTL, &workspace.root.join("target/tools"))?;
+    // Tests with real nodes use one build of the binary, not each its own.
+    system::run(cargo(&["build", "--locked", "--profile", "fast", "-p", "mesh"]).current_dir(&workspace.root))?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.root.join("target"), PathBuf::from);
     let mut command = match system::find("cargo-nextest") {
         Some(_) => cargo(&["nextest", "run", "--workspace", "--locked", "--cargo-profile", "fast"]),
         None => {
@@ -36,7 +39,7 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
             cargo(&["test", "--workspace", "--locked", "--profile", "fast", "--no-fail-fast", "--"])
         }
     };
-    command.args(filters).current_dir(&workspace.root);
+    command.args(filters).current_dir(&workspace.root).env("MESH_BIN", target.join("fast/mesh"));
     if let Some(tools) = tools {
         let old = env::var_os("PATH").unwrap_or_default();
         command.env("PATH", env::join_paths(std::iter::once(tools).chain(env::split_paths(&old)))?);

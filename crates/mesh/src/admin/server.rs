@@ -29,6 +29,9 @@ const QUESTION_LIMIT: usize = 64 << 10;
 /// How long a command may take to ask.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long after a broken answer the reason for it may come.
+const DISMISSAL_GRACE: Duration = Duration::from_secs(2);
+
 /// How long leaving may take.
 const LEAVE_LIMIT: Duration = Duration::from_secs(40);
 
@@ -160,9 +163,14 @@ async fn leave(context: &Context) -> Result<Value> {
         // Whoever hears first of the removal tells it: the voter asked, or another that refuses us from now on.
         let mut dismissed = context.endpoint.dismissed();
         let gone = async {
-            tokio::select! {
+            let asked = tokio::select! {
                 asked = ask_to_leave(context, voter.id) => asked,
-                Ok(_) = dismissed.wait_for(Option::is_some) => Ok(()),
+                Ok(_) = dismissed.wait_for(Option::is_some) => return Ok(()),
+            };
+            match asked {
+                // The answer may have broken off because the removal closes our connections: that word follows at once.
+                Err(_) if timeout(DISMISSAL_GRACE, dismissed.wait_for(Option::is_some)).await.is_ok() => Ok(()),
+                asked => asked,
             }
         };
         match timeout(LEAVE_LIMIT, gone).await {
