@@ -95,6 +95,12 @@ impl Rpc {
 
     fn take_key(&self, key: &[u8]) -> Result<Vec<u8>, Error> {
         let key = key.try_into()?;
+        match self.context.cluster_key.borrow().as_ref().map(SealKey::to_bytes) {
+            Some(ours) if ours == key => return Ok(Vec::new()),
+            // The cluster key never changes; losing it would lose the cluster's secrets.
+            Some(_) => return Err("this node has another cluster key".into()),
+            None => {}
+        }
         self.context.home.save_key(crate::home::CLUSTER_KEY, &key)?;
         self.context.cluster_key.send_replace(Some(SealKey::from_bytes(key)));
         info!("took the cluster key, about to vote");

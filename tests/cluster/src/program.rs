@@ -37,7 +37,7 @@ pub struct Ended {
 }
 
 impl Program {
-    /// A program and its arguments, which [`words`] splits.
+    /// A program and its arguments, which `words` splits.
     pub fn new(path: &Path, arguments: &str) -> Self {
         let mut command = Command::new(path);
         command.args(words(arguments));
