@@ -1,6 +1,6 @@
 //! What this crate writes to disks and peers. **Fixed early**: every version stays readable, see the samples below.
 //!
-//! Types of our own, not openraft's, whose layout is not promised. [`crate::convert`] translates. Numbers of
+//! Types of our own, not openraft's, whose layout is not promised. `convert.rs` translates. Numbers of
 //! [`methods`] and places of enum variants never change their meaning; new ones go to the end.
 
 use bytes::Bytes;
