@@ -68,7 +68,9 @@ impl Inner {
                 Ok(Attempt::Applied(index, outcome)) => return Ok((index, outcome)),
                 Ok(Attempt::Refused(reason)) if doubt.is_none() => return Err(WriteError::NotAccepted(reason)),
                 Ok(Attempt::Full(reason)) if doubt.is_none() => return Err(WriteError::Full(reason)),
-                Ok(Attempt::Refused(reason) | Attempt::Full(reason) | Attempt::Unknown(reason)) => doubt = Some(reason),
+                // An earlier try may be in the log of the leader that has no room now: it may be applied yet.
+                Ok(Attempt::Full(reason)) => return Err(WriteError::Unknown(reason)),
+                Ok(Attempt::Refused(reason) | Attempt::Unknown(reason)) => doubt = Some(reason),
                 Ok(Attempt::NotLeader(next)) => hint = next.filter(|next| Some(*next) != leader),
                 Err(_) => doubt = Some("no answer in time".into()),
             }
@@ -94,16 +96,19 @@ impl Inner {
 
     /// Proposes to this node's own Raft, which must lead.
     pub(crate) async fn propose_here(&self, bytes: Bytes) -> Attempt {
+        let full = || format!("no space is left on the disk of {}", self.id);
         if self.log.is_full() {
-            return Attempt::Full(format!("no space is left on the disk of {}", self.id));
+            return Attempt::Full(full());
         }
-        match self.raft.client_write(Proposal(bytes)).await {
-            Ok(written) => match written.data.0 {
+        match timeout(ANSWER_LIMIT, self.raft.client_write(Proposal(bytes))).await {
+            Ok(Ok(written)) => match written.data.0 {
                 Some(outcome) => Attempt::Applied(written.log_id.index, outcome),
                 None => Attempt::Unknown("the entry was applied without an outcome".into()),
             },
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => Attempt::NotLeader(to.leader_id),
-            Err(error) => Attempt::Unknown(error.to_string()),
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to)))) => Attempt::NotLeader(to.leader_id),
+            Ok(Err(error)) => Attempt::Unknown(error.to_string()),
+            Err(_) if self.log.is_full() => Attempt::Unknown(full()),
+            Err(_) => Attempt::Unknown(format!("no quorum took it within {ANSWER_LIMIT:?}")),
         }
     }
 
