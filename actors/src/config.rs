@@ -42,6 +42,14 @@ pub struct Config {
     pub domain: String,
     /// Largest quorum: 1, 3 or 5.
     pub max_voters: usize,
+    /// Whether this node runs pods, which needs root and containerd. Without, it serves the API and has no Node object.
+    pub pods: bool,
+    /// What a reboot ends: network namespaces, sandboxes, the data plane's socket.
+    pub state_dir: PathBuf,
+    /// Pods' endpoint, UDP: packets between pods on different nodes.
+    pub pods_listen: SocketAddr,
+    /// Who runs the containers.
+    pub containerd: Containerd,
     /// The API server's own settings.
     pub api: apiserver::Config,
     /// The agreement's own settings.
@@ -64,8 +72,34 @@ impl Default for Config {
             node_prefix: 24,
             domain: "cluster.local".into(),
             max_voters: membership::voters::MAX_VOTERS,
+            pods: true,
+            state_dir: PathBuf::from("/run/mesh"),
+            pods_listen: (Ipv4Addr::UNSPECIFIED, 7444).into(),
+            containerd: Containerd::default(),
             api: apiserver::Config::default(),
             consensus: consensus::Config::default(),
+        }
+    }
+}
+
+/// How containerd is reached. Nodes that share one need a namespace each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Containerd {
+    /// Its socket.
+    pub socket: PathBuf,
+    /// Our namespace in it: what others run there is not ours.
+    pub namespace: String,
+    /// Who keeps root filesystems: `overlayfs`, or `native` where that does not work.
+    pub snapshotter: String,
+}
+
+impl Default for Containerd {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::from("/run/containerd/containerd.sock"),
+            namespace: "mesh".into(),
+            snapshotter: "overlayfs".into(),
         }
     }
 }

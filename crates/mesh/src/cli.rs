@@ -129,6 +129,18 @@ pub(crate) struct NodeArgs {
     /// API endpoint, TCP [default: 0.0.0.0:6443]
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) api_listen: Option<SocketAddr>,
+    /// Pods' endpoint, UDP [default: 0.0.0.0:7444]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) pods_listen: Option<SocketAddr>,
+    /// What a reboot ends: network namespaces and sockets [default: /run/mesh]
+    #[arg(long)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Run no pods here: serve the API and keep its store; needs neither root nor containerd
+    #[arg(long)]
+    pub(crate) no_pods: bool,
+    /// containerd's socket [default: /run/containerd/containerd.sock]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) containerd_socket: Option<PathBuf>,
     /// Address others reach this node at; once a family [default: that of the default route]
     #[arg(long, value_name = "IP")]
     pub(crate) advertise: Vec<IpAddr>,

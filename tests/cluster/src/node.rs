@@ -117,6 +117,7 @@ impl Node {
                 arguments.extend([flag.into(), value]);
             }
         }
+        arguments.push("--no-pods".into());
         arguments.extend(more.split_whitespace().map(Into::into));
         arguments
     }

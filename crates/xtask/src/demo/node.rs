@@ -81,7 +81,7 @@ impl Node {
             Some(line) => command.args(line.split_whitespace().filter(|word| *word != "mesh")),
         };
         command.args(["--name", &self.name, "--listen", &format!("127.0.0.1:{}", PORTS.0 + self.number)]);
-        command.args(["--api-listen", &format!("127.0.0.1:{}", PORTS.1 + self.number), "--data-dir"]);
+        command.args(["--no-pods", "--api-listen", &format!("127.0.0.1:{}", PORTS.1 + self.number), "--data-dir"]);
         command.arg(self.data_dir()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("MESH_")) {
             command.env_remove(variable);
