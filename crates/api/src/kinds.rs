@@ -17,14 +17,19 @@ pub mod read;
 
 pub mod access_review;
 pub mod config_map;
+pub mod endpoint_slice;
+pub mod endpoints;
 pub mod event;
+pub mod ip_address;
 pub mod lease;
 pub mod namespace;
 pub mod node;
 pub mod rbac;
 pub mod secret;
 pub mod self_subject_review;
+pub mod service;
 pub mod service_account;
+pub mod service_cidr;
 pub mod token;
 
 /// One resource at one served version.
@@ -112,6 +117,8 @@ pub struct OtherVersion {
 pub enum NameRule {
     /// RFC 1123 label, 63 bytes at most.
     DnsLabel,
+    /// RFC 1035 label, 63 bytes at most: an RFC 1123 label that starts with a letter.
+    DnsLabel1035,
     /// RFC 1123 subdomain, 253 bytes at most.
     DnsSubdomain,
     /// Anything that fits in one path segment.
@@ -270,16 +277,20 @@ pub const GROUPS: &[Group] = &[
     Group { name: "authentication.k8s.io", versions: &["v1"] },
     Group { name: "authorization.k8s.io", versions: &["v1"] },
     Group { name: "rbac.authorization.k8s.io", versions: &["v1"] },
+    Group { name: "networking.k8s.io", versions: &["v1"] },
     Group { name: "coordination.k8s.io", versions: &["v1"] },
+    Group { name: "discovery.k8s.io", versions: &["v1"] },
 ];
 
 /// Every kind served, in the order discovery tells them.
 pub const KINDS: &[&Kind] = &[
     &config_map::CONFIG_MAP,
+    &endpoints::ENDPOINTS,
     &event::CORE_EVENT,
     &namespace::NAMESPACE,
     &node::NODE,
     &secret::SECRET,
+    &service::SERVICE,
     &service_account::SERVICE_ACCOUNT,
     &event::EVENT,
     &self_subject_review::SELF_SUBJECT_REVIEW,
@@ -292,7 +303,10 @@ pub const KINDS: &[&Kind] = &[
     &rbac::CLUSTER_ROLE,
     &rbac::ROLE_BINDING,
     &rbac::ROLE,
+    &ip_address::IP_ADDRESS,
+    &service_cidr::SERVICE_CIDR,
     &lease::LEASE,
+    &endpoint_slice::ENDPOINT_SLICE,
 ];
 
 /// The kind served at `/apis/<group>/<version>/<plural>` (core: `/api/<version>/<plural>`).

@@ -1,6 +1,7 @@
 //! What things are: Kubernetes objects as JSON values (API level 1.36), and every rule that needs no clock, no
 //! randomness and no I/O. The design is in ARCHITECTURE.md, "API".
 
+pub mod address;
 pub mod apply;
 pub mod default;
 pub mod facts;

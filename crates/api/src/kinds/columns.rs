@@ -54,6 +54,14 @@ fn created_at(object: &Value, _: Timestamp) -> Value {
     }
 }
 
+/// The map at a JSON pointer as `key=value` pairs, sorted; [`NONE`] where it is empty.
+#[must_use]
+pub fn pairs(object: &Value, pointer: &str) -> String {
+    let pair = |(key, value): (&str, &Value)| format!("{key}={}", value.as_str().unwrap_or_default());
+    let pairs: Vec<String> = super::read::entries(object, pointer).map(pair).collect();
+    if pairs.is_empty() { NONE.to_owned() } else { pairs.join(",") }
+}
+
 /// The time from `time` (RFC 3339) to `now` for people; [`UNKNOWN`] where there is none.
 #[must_use]
 pub fn age(time: &str, now: Timestamp) -> String {
