@@ -24,6 +24,7 @@ pub mod ip_address;
 pub mod lease;
 pub mod namespace;
 pub mod node;
+pub mod pod;
 pub mod rbac;
 pub mod secret;
 pub mod self_subject_review;
@@ -180,6 +181,11 @@ pub struct Hooks {
     pub validate: fn(&Value, &mut Errors),
     /// `(new, old)`: checks a change; runs beside `validate`.
     pub validate_update: fn(&Value, &Value, &mut Errors),
+    /// `(part, new, old)`: checks a change that came through a part, in place of `validate_update`; `None`: the same checks.
+    pub validate_part: Option<fn(&str, &Value, &Value, &mut Errors)>,
+    /// Seconds an object is given to end by itself, of what was asked for; `None`: the kind knows no grace, an object is
+    /// gone as soon as no finalizer holds it.
+    pub grace: Option<fn(&Value, Option<i64>) -> i64>,
 }
 
 /// What a create knows beside the object.
@@ -197,6 +203,8 @@ impl Hooks {
         prepare_update: |_, _| {},
         validate: |_, _| {},
         validate_update: |_, _, _| {},
+        validate_part: None,
+        grace: None,
     };
 }
 
@@ -289,6 +297,8 @@ pub const KINDS: &[&Kind] = &[
     &event::CORE_EVENT,
     &namespace::NAMESPACE,
     &node::NODE,
+    &pod::binding::BINDING,
+    &pod::POD,
     &secret::SECRET,
     &service::SERVICE,
     &service_account::SERVICE_ACCOUNT,

@@ -48,6 +48,7 @@ pub static SERVICE: Kind = Kind {
         prepare_update: |new, old| carry_over(new, old, "status"),
         validate: validate::validate,
         validate_update: validate::validate_update,
+        ..Hooks::NONE
     },
 };
 

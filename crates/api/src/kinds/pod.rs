@@ -1,0 +1,145 @@
+//! Pod: its row in the kinds table and what is peculiar to it on the way in.
+//! Spec: <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>.
+//!
+//! Its parts: [`template`] (what workload kinds share with it), `default`, `validate`, `update` (what may change),
+//! `qos`, `table` (what kubectl prints), `subresource` (`status`, `log`, ...), `deletion` (grace), [`binding`].
+//! Leaves out: admission, which needs other objects (`apiserver`); running it (`kubelet`).
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{field::Errors, meta};
+
+use super::{
+    ALL_VERBS, Ctx, Hooks, Index, Kind, NameRule, OWNER_INDEX, SelectableField, Storage,
+    read::{carry_over, owner_uids, text},
+};
+
+pub mod binding;
+pub mod deletion;
+pub mod qos;
+pub mod template;
+
+mod default;
+mod subresource;
+mod table;
+
+/// Core v1 Pod.
+pub static POD: Kind = Kind {
+    group: "",
+    version: "v1",
+    kind: "Pod",
+    list_kind: "PodList",
+    plural: "pods",
+    singular: "pod",
+    short_names: &["po"],
+    categories: &["all"],
+    namespaced: true,
+    verbs: ALL_VERBS,
+    subresources: subresource::ALL,
+    type_name: TYPE,
+    storage: Some(Storage { prefix: "core/pods", other: None }),
+    name_rule: NameRule::DnsSubdomain,
+    fields: FIELDS,
+    indexes: &[
+        Index { name: OWNER_INDEX, values: owner_uids },
+        Index { name: NODE_INDEX, values: |pod| vec![text(pod, "/spec/nodeName").to_owned()] },
+    ],
+    columns: table::COLUMNS,
+    hooks: Hooks { default, prepare_create, prepare_update, validate, grace: Some(deletion::grace), ..Hooks::NONE },
+};
+
+/// Key into the type facts.
+const TYPE: &str = "io.k8s.api.core.v1.Pod";
+
+/// Name of the index by node; also the field label that uses it. Pods without a node are under the empty value.
+pub const NODE_INDEX: &str = "spec.nodeName";
+
+const FIELDS: &[SelectableField] = &[
+    field("spec.nodeName", "spec.nodeName", &["/spec/nodeName"], ""),
+    // What clients before v1 called it.
+    field("spec.host", "spec.nodeName", &["/spec/nodeName"], ""),
+    field("spec.restartPolicy", "spec.restartPolicy", &["/spec/restartPolicy"], ""),
+    field("spec.schedulerName", "spec.schedulerName", &["/spec/schedulerName"], ""),
+    field("spec.serviceAccountName", "spec.serviceAccountName", &["/spec/serviceAccountName"], ""),
+    field("spec.hostNetwork", "spec.hostNetwork", &["/spec/hostNetwork"], "false"),
+    field("status.phase", "status.phase", &["/status/phase"], ""),
+    field("status.podIP", "status.podIP", &["/status/podIPs/0/ip"], ""),
+    field("status.podIPs", "status.podIPs", &["/status/podIPs/0/ip"], ""),
+    field("status.nominatedNodeName", "status.nominatedNodeName", &["/status/nominatedNodeName"], ""),
+];
+
+const fn field(
+    label: &'static str,
+    stored: &'static str,
+    pointers: &'static [&'static str],
+    default: &'static str,
+) -> SelectableField {
+    SelectableField { label, stored, pointers, default }
+}
+
+/// Has it ended for good, by itself?
+#[must_use]
+pub fn is_terminal(pod: &Value) -> bool {
+    matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
+}
+
+/// Makes a condition say this. Its `lastTransitionTime` is `now` where the status is another than before.
+pub fn set_condition(pod: &mut Value, condition: Condition<'_>, now: Timestamp) {
+    let Some(status) = super::read::child(pod, "status") else { return };
+    let list = status.entry("conditions").or_insert_with(|| json!([]));
+    let Some(list) = list.as_array_mut() else { return };
+    let at = meta::time(now);
+    let mut new = json!({ "type": condition.r#type, "status": condition.status, "lastTransitionTime": at });
+    for (name, value) in [("reason", condition.reason), ("message", condition.message)] {
+        if !value.is_empty() {
+            new[name] = value.into();
+        }
+    }
+    match list.iter_mut().find(|known| text(known, "/type") == condition.r#type) {
+        Some(known) => {
+            if text(known, "/status") == condition.status {
+                new["lastTransitionTime"] = known["lastTransitionTime"].clone();
+            }
+            *known = new;
+        }
+        None => list.push(new),
+    }
+}
+
+/// What a pod's condition says.
+#[derive(Clone, Copy, Debug)]
+pub struct Condition<'a> {
+    /// Which one: `PodScheduled`, `DisruptionTarget`, ...
+    pub r#type: &'a str,
+    /// `True`, `False` or `Unknown`.
+    pub status: &'a str,
+    /// A word for machines; may be empty.
+    pub reason: &'a str,
+    /// For people; may be empty.
+    pub message: &'a str,
+}
+
+fn default(pod: &mut Value) {
+    default::pod(pod);
+}
+
+fn prepare_create(pod: &mut Value, _: &Ctx) {
+    let class = qos::class(pod);
+    pod["status"] = json!({ "phase": "Pending", "qosClass": class });
+    meta::set_generation(pod, 1);
+}
+
+fn prepare_update(new: &mut Value, old: &Value) {
+    carry_over(new, old, "status");
+    count_generation(new, old);
+}
+
+/// A changed spec is a new generation.
+fn count_generation(new: &mut Value, old: &Value) {
+    if new.get("spec") != old.get("spec") {
+        meta::set_generation(new, meta::generation(old) + 1);
+    }
+}
+
+fn validate(_pod: &Value, _errors: &mut Errors) {}
