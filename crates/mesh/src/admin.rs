@@ -1,9 +1,12 @@
 //! How the commands ask the running node of this machine: one JSON frame each way over a socket that only its owner
 //! may open. Main type: [`Request`].
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 pub(crate) mod client;
+pub(crate) mod images;
 pub(crate) mod server;
 pub(crate) mod status;
 
@@ -40,6 +43,18 @@ pub(crate) enum Request {
     },
     /// Give up this node's part.
     Leave,
+    /// Take the images of an archive on this machine.
+    ImportImages {
+        /// The archive, absolute.
+        path: PathBuf,
+    },
+    /// The images that containers of this node can be made from.
+    ListImages,
+    /// Forget an image.
+    RemoveImage {
+        /// Its name, in any form.
+        reference: String,
+    },
 }
 
 /// What it gets: a value, or words for the person who asked.

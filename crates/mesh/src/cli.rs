@@ -57,6 +57,12 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Import, list and remove the container images of this node
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Run clusters of several nodes on this machine, to try and to test: each in a network namespace of its own
+    #[command(subcommand)]
+    Dev(DevCommand),
     /// Give up this node's part in the cluster; it is forgotten for good
     Leave {
         #[command(flatten)]
@@ -92,6 +98,97 @@ pub(crate) enum TokenCommand {
         #[command(flatten)]
         at: At,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Take the images of archives, as `docker save` and OCI tools write them
+    Import {
+        /// Tar files; layers may be compressed
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        at: At,
+    },
+    /// List images
+    List {
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Forget images; containers made from them stay
+    Remove {
+        /// Names, as `mesh image list` shows them or shorter
+        #[arg(required = true, value_name = "IMAGE")]
+        references: Vec<String>,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DevCommand {
+    /// Start a cluster, or what of it does not run
+    Up {
+        /// How many nodes
+        #[arg(long, default_value_t = 3)]
+        nodes: u16,
+        #[command(flatten)]
+        name: DevName,
+    },
+    /// Show its nodes and their processes
+    Status {
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        name: DevName,
+    },
+    /// Print a kubeconfig for its administrator
+    Kubeconfig {
+        /// Whose API endpoint to name [default: that of the first node that runs]
+        node: Option<String>,
+        #[command(flatten)]
+        name: DevName,
+    },
+    /// Kill a node as if its machine lost power
+    Kill {
+        /// As `mesh dev status` shows it
+        node: String,
+        /// Kill this process of it only
+        #[arg(long, value_enum)]
+        only: Option<crate::dev::Part>,
+        #[command(flatten)]
+        name: DevName,
+    },
+    /// Start a node that was killed
+    Start {
+        /// As `mesh dev status` shows it
+        node: String,
+        #[command(flatten)]
+        name: DevName,
+    },
+    /// Kill a cluster and remove every trace of it, whatever state it is in
+    Down {
+        /// All of this machine
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        name: DevName,
+    },
+}
+
+/// Which cluster of this machine is meant.
+#[derive(Debug, Args)]
+pub(crate) struct DevName {
+    /// The cluster's name
+    #[arg(long, default_value = "dev")]
+    pub(crate) name: String,
 }
 
 /// How answers are printed.

@@ -1,7 +1,10 @@
 //! One file per command.
 
+mod dev;
+mod image;
 mod kubeconfig;
 mod leave;
+pub(crate) mod logger;
 mod status;
 pub(crate) mod token;
 mod up;
@@ -21,6 +24,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Token(token) => short()?.block_on(token::run(token)),
         Command::Status { wait, output, at } => short()?.block_on(status::run(wait, output, &at)),
         Command::Kubeconfig { server, at } => short()?.block_on(kubeconfig::run(server, &at)),
+        Command::Image(image) => short()?.block_on(image::run(image)),
+        Command::Dev(dev) => short()?.block_on(dev::run(dev)),
         Command::Leave { at } => short()?.block_on(leave::run(&at)),
     }
 }

@@ -4,11 +4,15 @@ mod admin;
 mod cli;
 mod command;
 mod config;
+mod dev;
 mod telemetry;
 
 use clap::Parser;
 
 fn main() -> std::process::ExitCode {
+    if let Some(code) = command::logger::run() {
+        return code;
+    }
     let cli = cli::Cli::parse();
     telemetry::install(&cli.log);
     match command::run(cli) {

@@ -23,6 +23,11 @@ pub(crate) async fn ask<T: DeserializeOwned>(data_dir: &Path, request: &Request)
     exchange(connect(data_dir).await?, request, ANSWER_LIMIT).await
 }
 
+/// As [`ask`], for work that takes as long as `limit`.
+pub(crate) async fn ask_for<T: DeserializeOwned>(data_dir: &Path, request: &Request, limit: Duration) -> Result<T> {
+    exchange(connect(data_dir).await?, request, limit).await
+}
+
 /// As [`ask`], where the node may not run yet.
 pub(crate) async fn ask_within<T: DeserializeOwned>(
     data_dir: &Path,

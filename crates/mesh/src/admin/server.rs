@@ -21,7 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{Answer, Request, status};
+use super::{Answer, Request, images, status};
 
 /// Largest question, in bytes.
 const QUESTION_LIMIT: usize = 64 << 10;
@@ -96,6 +96,9 @@ async fn decide(node: &Node, request: Request) -> Result<Value> {
         Request::RevokeToken { id } => revoke_token(context, &id).await,
         Request::Kubeconfig { server } => kubeconfig(context, server).await,
         Request::Leave => leave(context).await,
+        Request::ImportImages { path } => images::import(context, &path).await,
+        Request::ListImages => images::list(context).await,
+        Request::RemoveImage { reference } => images::remove(context, &reference).await,
     }
 }
 
