@@ -19,6 +19,7 @@ pub mod key;
 mod limit;
 mod netlink;
 mod netns;
+pub mod overlay;
 pub mod peers;
 pub mod pipe;
 pub mod pod;
