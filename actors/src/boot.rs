@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::home::{CLUSTER_KEY, DISK_KEY, Home, Membership};
 
+mod containers;
 mod error;
 mod found;
 mod join;
@@ -128,6 +129,7 @@ async fn assemble(
     known: &Membership,
     cluster_key: Option<SealKey>,
 ) -> Result<Context, StartError> {
+    let runtime = containers::open(&config)?;
     let (certificate, authority) = (known.certificate.clone(), known.authority.clone());
     let endpoint = EndpointConfig { identity: identity.clone(), certificate, authority, peers: peers.clone() };
     let endpoint = Endpoint::start(endpoint, socket)?;
@@ -147,6 +149,7 @@ async fn assemble(
         cluster_key: watch::Sender::new(cluster_key),
         leaving: AtomicBool::new(false),
         api: watch::Sender::new(None),
+        runtime,
     })
 }
 

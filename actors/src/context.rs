@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use net::seal::SealKey;
 use net::{Endpoint, Identity, NodeId, PeerTable};
+use runtime::ContainerRuntime;
 use store::{Command, Freshness, Guard, Op, Outcome, RequestId, Storage, View};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,8 @@ pub struct Context {
     pub leaving: AtomicBool,
     /// The API server, while this node runs one.
     pub api: watch::Sender<Option<Serving>>,
+    /// Who runs this node's containers; none where it runs no pods. It need not answer yet.
+    pub runtime: Option<Arc<dyn ContainerRuntime>>,
 }
 
 impl std::fmt::Debug for Context {

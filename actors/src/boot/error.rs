@@ -65,6 +65,9 @@ pub enum StartError {
     /// The founding was not agreed on.
     #[error("the new cluster could not be founded: {0}")]
     Founding(host::Error),
+    /// What containers need is not granted.
+    #[error("this node cannot run pods ({0}); start it as root, or with --no-pods to serve the API only")]
+    Runtime(String),
     /// No membership where there must be one.
     #[error("this node is not part of a cluster")]
     Unfounded,

@@ -69,6 +69,18 @@ pub(crate) struct Descriptor {
     annotations: HashMap<String, String>,
 }
 
+impl Descriptor {
+    /// For content of this kind.
+    pub(crate) fn new(media_type: &str, digest: String, size: u64) -> Self {
+        Self { media_type: media_type.to_owned(), digest, size, platform: None, annotations: HashMap::new() }
+    }
+
+    /// Whether it is for this machine, as far as it says.
+    pub(crate) fn fits(&self) -> bool {
+        self.platform.as_ref().is_none_or(|platform| platform.os == "linux" && platform.architecture == architecture())
+    }
+}
+
 #[derive(Clone, Debug, Deserialize)]
 struct Platform {
     architecture: String,
@@ -86,7 +98,7 @@ struct Index {
 pub(crate) struct Manifest {
     schema_version: u32,
     #[serde(default)]
-    media_type: String,
+    pub(crate) media_type: String,
     pub(crate) config: Descriptor,
     pub(crate) layers: Vec<Descriptor>,
 }
@@ -173,8 +185,7 @@ fn layout(tar: &mut Tar, entry: &Descriptor) -> Result<Option<Archived>, Archive
 fn manifest(tar: &mut Tar, entry: &Descriptor) -> Result<Option<(Descriptor, Vec<u8>)>, ArchiveError> {
     let mut entry = entry.clone();
     for _ in 0..DEPTH_MAX {
-        let fits = |platform: &Platform| platform.os == "linux" && platform.architecture == architecture();
-        if entry.platform.as_ref().is_some_and(|platform| !fits(platform)) {
+        if !entry.fits() {
             return Ok(None);
         }
         let bytes = tar.blob(&entry.digest)?;
@@ -182,9 +193,8 @@ fn manifest(tar: &mut Tar, entry: &Descriptor) -> Result<Option<(Descriptor, Vec
             return Ok(Some((entry, bytes)));
         }
         let index: Index = parse(&entry.digest, &bytes)?;
-        let fitting = |one: &&Descriptor| one.platform.as_ref().is_none_or(fits);
-        match index.manifests.iter().find(fitting) {
-            Some(found) => entry = found.clone(),
+        match index.manifests.into_iter().find(Descriptor::fits) {
+            Some(found) => entry = found,
             None => return Ok(None),
         }
     }
@@ -197,20 +207,21 @@ fn docker(tar: &mut Tar, saved: &Saved) -> Result<Archived, ArchiveError> {
     for name in &saved.layers {
         let (offset, size) = tar.locate(name)?;
         let (digest, gzip) = tar.digest(offset, size)?;
-        layers.push(descriptor(&format!("{LAYER}{}", if gzip { "+gzip" } else { "" }), digest, size));
+        layers.push(Descriptor::new(&format!("{LAYER}{}", if gzip { "+gzip" } else { "" }), digest, size));
         offsets.push(offset);
     }
     let config_bytes = tar.small(&saved.config)?.ok_or_else(|| damaged(&saved.config, "is missing"))?;
-    let config = descriptor(CONFIG, sha256(&config_bytes), config_bytes.len() as u64);
+    let config = Descriptor::new(CONFIG, sha256(&config_bytes), config_bytes.len() as u64);
     let manifest = Manifest { schema_version: 2, media_type: MANIFEST.to_owned(), config, layers };
     let manifest_bytes = serde_json::to_vec(&manifest).map_err(io::Error::from)?;
-    let target = descriptor(MANIFEST, sha256(&manifest_bytes), manifest_bytes.len() as u64);
+    let target = Descriptor::new(MANIFEST, sha256(&manifest_bytes), manifest_bytes.len() as u64);
     let names = saved.repo_tags.clone().unwrap_or_default();
     Ok(Archived { names, target, manifest, manifest_bytes, config_bytes, layers: offsets })
 }
 
-fn descriptor(media_type: &str, digest: String, size: u64) -> Descriptor {
-    Descriptor { media_type: media_type.to_owned(), digest, size, platform: None, annotations: HashMap::new() }
+/// What an index lists; `None` if it is none.
+pub(crate) fn index(bytes: &[u8]) -> Option<Vec<Descriptor>> {
+    serde_json::from_slice(bytes).ok().map(|index: Index| index.manifests)
 }
 
 /// A digest as images name it.

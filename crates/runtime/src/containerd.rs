@@ -8,7 +8,9 @@ mod container;
 mod exec;
 mod images;
 mod import;
+mod pull;
 mod sandbox;
+mod store;
 mod tasks;
 
 use std::{
@@ -30,18 +32,26 @@ use containerd_client::services::v1::{
     namespaces_client::NamespacesClient, version_client::VersionClient,
 };
 use futures::StreamExt;
+use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::time::timeout;
-use tonic::{Code, Request, Status, transport::Channel};
+use tokio::{net::UnixStream, time::timeout};
+use tonic::{
+    Code, Request, Status,
+    transport::{Channel, Endpoint},
+};
 
 use crate::{
-    Container, ContainerId, ContainerRuntime, ContainerSpec, Events, Exec, ExecSpec, Image, RuntimeError, Sandbox,
-    SandboxId, SandboxSpec, Version, cgroup::Cgroups, host::Host, labels, pins::Pins,
+    Container, ContainerId, ContainerRuntime, ContainerSpec, Credentials, Events, Exec, ExecSpec, Image, PullError,
+    RuntimeError, Sandbox, SandboxId, SandboxSpec, Version, cgroup::Cgroups, host::Host, keyed::Keyed, labels,
+    pins::Pins,
 };
 
 /// An answer takes no longer, or containerd is not well. Calls that wait for a container have none.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Images pulled at once; the next waits. Each holds some MiB and three connections.
+const PULLS_MAX: usize = 5;
 
 /// The topic and type of our own event; the type is one that containerd knows and we take no notice of.
 const SUBSCRIBED: &str = "/mesh/subscribed";
@@ -82,8 +92,11 @@ struct Shared {
     cgroups: Cgroups,
     pins: Pins,
     images: Mutex<images::Cache>,
-    /// One import at a time: they share layers.
+    /// One import at a time: they take the disk.
     import: tokio::sync::Mutex<()>,
+    pulls: tokio::sync::Semaphore,
+    /// Content by digest and snapshots by chain: images share layers.
+    storing: Keyed,
 }
 
 impl std::fmt::Debug for Containerd {
@@ -93,14 +106,22 @@ impl std::fmt::Debug for Containerd {
 }
 
 impl Containerd {
-    /// Connects and makes our namespace. The connection mends itself.
+    /// Connects and makes our namespace.
     ///
     /// # Errors
     /// [`RuntimeError::Unavailable`] when nobody answers.
     pub async fn connect(config: ContainerdConfig) -> Result<Self, RuntimeError> {
-        let channel = containerd_client::connect(&config.socket)
-            .await
-            .map_err(|source| RuntimeError::Unavailable { socket: config.socket.clone(), source: source.into() })?;
+        let client = Self::open(config)?;
+        client.make_namespace().await?;
+        Ok(client)
+    }
+
+    /// A client that connects when it is first asked for something, and again when the connection is lost; our namespace
+    /// comes to be with what is put into it. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Host`] where this process lacks what containers need.
+    pub fn open(config: ContainerdConfig) -> Result<Self, RuntimeError> {
         // Commands' streams and pods' shared memory are below it.
         fs::DirBuilder::new()
             .recursive(true)
@@ -110,10 +131,10 @@ impl Containerd {
         let host = Host::read().map_err(RuntimeError::host("read what this host grants"))?;
         let pins = Pins::new(config.state.join("sandboxes"));
         let (images, import) = (Mutex::default(), tokio::sync::Mutex::default());
-        let shared = Shared { config, channel, host, cgroups: Cgroups::detect(), pins, images, import };
-        let client = Self { shared: Arc::new(shared) };
-        client.make_namespace().await?;
-        Ok(client)
+        let channel = channel(config.socket.clone());
+        let (pulls, storing) = (tokio::sync::Semaphore::new(PULLS_MAX), Keyed::default());
+        let shared = Shared { pulls, storing, config, channel, host, cgroups: Cgroups::detect(), pins, images, import };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     async fn make_namespace(&self) -> Result<(), RuntimeError> {
@@ -222,6 +243,10 @@ impl ContainerRuntime for Containerd {
         self.import_archive(archive).await
     }
 
+    async fn pull(&self, reference: &str, credentials: Option<&Credentials>) -> Result<Image, PullError> {
+        self.pull_image(reference, credentials).await
+    }
+
     async fn remove_image(&self, reference: &str) -> Result<(), RuntimeError> {
         self.forget_image(reference).await
     }
@@ -289,6 +314,15 @@ impl ContainerRuntime for Containerd {
         });
         Ok(news.boxed())
     }
+}
+
+/// A connection made when it is needed.
+fn channel(socket: PathBuf) -> Channel {
+    // The address is not looked at: every connection is one to the socket.
+    Endpoint::from_static("http://containerd").connect_with_connector_lazy(tower::service_fn(move |_| {
+        let socket = socket.clone();
+        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+    }))
 }
 
 /// A time as containerd tells it.

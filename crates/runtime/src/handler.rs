@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::{
-    Container, ContainerEvent, ContainerId, ContainerSpec, Exec, ExecSpec, Image, RuntimeError, Sandbox, SandboxId,
-    SandboxSpec, Version,
+    Container, ContainerEvent, ContainerId, ContainerSpec, Credentials, Exec, ExecSpec, Image, PullError, RuntimeError,
+    Sandbox, SandboxId, SandboxSpec, Version,
 };
 
 /// News of containers. Its end means: subscribe again, and list.
@@ -31,6 +31,13 @@ pub trait ContainerRuntime: Send + Sync + std::fmt::Debug {
     /// Takes the images of a tar (`docker save`, or an OCI layout) and returns those; the ones for another platform are
     /// left out.
     async fn import(&self, archive: &Path) -> Result<Vec<Image>, RuntimeError>;
+
+    /// Fetches an image from its registry; one that is there is asked for anew, and fetched if its name means another now.
+    /// Dropping the future ends it.
+    ///
+    /// # Errors
+    /// [`PullError`] tells whether asking again, or as somebody else, may help.
+    async fn pull(&self, reference: &str, credentials: Option<&Credentials>) -> Result<Image, PullError>;
 
     /// Forgets an image; containers made from it stay.
     async fn remove_image(&self, reference: &str) -> Result<(), RuntimeError>;

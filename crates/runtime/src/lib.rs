@@ -2,7 +2,7 @@
 //!
 //! Main type: [`ContainerRuntime`], with two implementations that pass one suite: [`Containerd`] drives containerd's own
 //! gRPC API, [`MemoryRuntime`] is the twin for tests of those above. [`log`] holds what containers print. Networks are
-//! made elsewhere: a pod's network namespace comes in as a path. Left out as yet: pulling images, attach, seccomp
+//! made elsewhere: a pod's network namespace comes in as a path. Left out as yet: attach, seccomp
 //! profiles, process namespaces shared by a pod.
 
 mod archive;
@@ -13,11 +13,14 @@ mod exec;
 mod handler;
 mod host;
 mod ids;
+mod keyed;
 mod labels;
 pub mod log;
 mod memory;
 mod oci;
 mod pins;
+mod pull;
+mod registry;
 mod spec;
 mod state;
 
@@ -29,6 +32,7 @@ pub use handler::{ContainerRuntime, Events};
 pub use ids::{ContainerId, SandboxId};
 pub use log::logger_main;
 pub use memory::{MemoryRuntime, Program};
+pub use pull::{Credentials, PullError, PullSecrets, SecretsError};
 pub use spec::{
     ContainerSpec, ExecSpec, Mount, Namespaces, PodRef, Propagation, Resources, Rlimit, SandboxSpec, Security, User,
 };

@@ -1,6 +1,8 @@
 //! The twin of a container runtime: keeps the same promises, runs nothing. For tests of those above. Main type:
 //! [`MemoryRuntime`]. What a container does is a [`Program`], found by its command; time passes by tokio's clock.
 
+mod published;
+
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
@@ -17,9 +19,11 @@ use tokio::{
     time::timeout,
 };
 
+use self::published::Published;
 use crate::{
-    Container, ContainerEvent, ContainerId, ContainerRuntime, ContainerSpec, ContainerState, Events, Exec, ExecControl,
-    ExecSpec, Exit, Image, ImageConfig, RuntimeError, Sandbox, SandboxId, SandboxSpec, TerminalSize, Version, oci,
+    Container, ContainerEvent, ContainerId, ContainerRuntime, ContainerSpec, ContainerState, Credentials, Events, Exec,
+    ExecControl, ExecSpec, Exit, Image, ImageConfig, PullError, RuntimeError, Sandbox, SandboxId, SandboxSpec,
+    TerminalSize, Version, oci,
 };
 
 /// News that wait for a reader; one that lags loses the oldest, as it may.
@@ -69,6 +73,7 @@ struct Shared {
 struct State {
     programs: HashMap<Vec<String>, Program>,
     images: BTreeMap<String, Image>,
+    registry: Published,
     sandboxes: BTreeMap<SandboxId, Sandbox>,
     containers: BTreeMap<ContainerId, Kept>,
     last_pid: u32,
@@ -101,10 +106,16 @@ impl MemoryRuntime {
     /// # Panics
     /// When the reference is none.
     pub fn add_image(&self, reference: &str, config: ImageConfig) {
-        let reference = crate::containerd::full(reference).expect("a test knows its images");
-        let digest = crate::archive::sha256(reference.as_bytes());
-        let image = Image { reference: reference.clone(), digest, size: 1, config };
-        self.shared.state.lock().images.insert(reference, image);
+        let image = made(reference, config);
+        self.shared.state.lock().images.insert(image.reference.clone(), image);
+    }
+
+    /// Makes an image be in a registry, for those who have the credentials, if any.
+    ///
+    /// # Panics
+    /// When the reference is none.
+    pub fn publish(&self, reference: &str, config: ImageConfig, credentials: Option<Credentials>) {
+        self.shared.state.lock().registry.add(made(reference, config), credentials);
     }
 
     /// Ends a container that runs, as if its program had.
@@ -166,6 +177,12 @@ impl MemoryRuntime {
     }
 }
 
+fn made(reference: &str, config: ImageConfig) -> Image {
+    let reference = crate::containerd::full(reference).expect("a test knows its images");
+    let digest = crate::archive::sha256(reference.as_bytes());
+    Image { reference, digest, size: 1, config }
+}
+
 fn not_found(what: &'static str, id: impl std::fmt::Display) -> RuntimeError {
     RuntimeError::NotFound { what, id: id.to_string() }
 }
@@ -199,6 +216,18 @@ impl ContainerRuntime for MemoryRuntime {
         let mut state = self.shared.state.lock();
         state.images.extend(found.iter().map(|image| (image.reference.clone(), image.clone())));
         Ok(found)
+    }
+
+    async fn pull(&self, reference: &str, credentials: Option<&Credentials>) -> Result<Image, PullError> {
+        let invalid = |error: RuntimeError| PullError::InvalidReference {
+            reference: reference.to_owned(),
+            reason: error.to_string(),
+        };
+        let reference = crate::containerd::full(reference).map_err(invalid)?;
+        let mut state = self.shared.state.lock();
+        let image = state.registry.find(reference, credentials)?;
+        state.images.insert(image.reference.clone(), image.clone());
+        Ok(image)
     }
 
     async fn remove_image(&self, reference: &str) -> Result<(), RuntimeError> {
