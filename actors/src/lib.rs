@@ -9,6 +9,7 @@ pub mod controllers;
 pub mod home;
 pub mod host;
 pub mod node;
+pub mod node_api;
 pub mod peers;
 pub mod queue;
 pub mod rpc;

@@ -102,6 +102,22 @@ impl Client {
         self.object(Verb::Create, Target::new(kind, namespace, ""), Vec::new(), body, BodyType::Json).await
     }
 
+    /// Posts to a part of an object, such as `token`.
+    ///
+    /// # Errors
+    /// As the API tells its clients.
+    pub async fn create_part(
+        &self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+        part: &str,
+        body: &Value,
+    ) -> Result<Value, ApiError> {
+        let target = part_of(Target::new(kind, namespace, name), part)?;
+        self.object(Verb::Create, target, Vec::new(), Bytes::from(body.to_string()), BodyType::Json).await
+    }
+
     /// Replaces an object, or a part of it (`status`).
     ///
     /// # Errors
