@@ -146,11 +146,14 @@ pub fn validate(kind: &Kind, object: &Value) -> Result<(), ApiError> {
     refuse(kind, meta::name(object), &errors)
 }
 
-/// Checks a changed object against the old one.
-pub fn check_update(kind: &Kind, new: &Value, old: &Value, errors: &mut Errors) {
+/// Checks a changed object against the old one; `part` is the subresource it was changed through, or empty.
+pub fn check_update(kind: &Kind, part: &str, new: &Value, old: &Value, errors: &mut Errors) {
     object_meta::validate_update(new, old, errors);
     (kind.hooks.validate)(new, errors);
-    (kind.hooks.validate_update)(new, old, errors);
+    match kind.hooks.validate_part.filter(|_| !part.is_empty()) {
+        Some(validate) => validate(part, new, old, errors),
+        None => (kind.hooks.validate_update)(new, old, errors),
+    }
 }
 
 /// 422 if there are errors.

@@ -9,7 +9,7 @@ use api::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{commit::Terms, pipeline::Request, status::ApiError};
+use crate::{commit::Terms, http::query::Query, pipeline::Request, status::ApiError};
 
 /// Options of a create, update or patch.
 #[derive(Clone, Debug)]
@@ -96,6 +96,8 @@ pub struct DeleteOptions {
     pub grace_seconds: Option<i64>,
     /// What happens to what it owns.
     pub propagation: Option<Propagation>,
+    /// Asked in the old way not to keep dependents: told 202 where the object does not go at once.
+    pub accepts: bool,
 }
 
 impl DeleteOptions {
@@ -108,7 +110,14 @@ impl DeleteOptions {
             true => Value::Null,
             false => crate::form::parse(request)?,
         };
-        let query = &request.query;
+        Self::read(&body, &request.query)
+    }
+
+    /// Reads a `DeleteOptions` and a request's parameters; the former wins.
+    ///
+    /// # Errors
+    /// 422 where they make no sense.
+    pub fn read(body: &Value, query: &Query) -> Result<Self, ApiError> {
         let mut errors = Errors::new();
         let in_body = body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let dry_run = dry_run(query.all("dryRun").chain(in_body), &mut errors);
@@ -132,6 +141,7 @@ impl DeleteOptions {
             version: precondition("resourceVersion"),
             grace_seconds: grace,
             propagation,
+            accepts: orphan == Some(false),
         })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use api::kinds::pod::binding::BINDING;
+
 use crate::{
     pipeline::{Reply, Request},
     reviews,
@@ -14,9 +16,11 @@ use crate::{
 pub mod watch;
 
 mod apply;
+mod binding;
 mod collection;
 mod create;
 mod delete;
+mod eviction;
 mod get;
 pub(crate) mod list;
 mod patch;
@@ -24,11 +28,16 @@ pub(crate) mod update;
 
 /// Answers an authorized request.
 pub(crate) async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, ApiError> {
+    if std::ptr::eq(request.target.kind, &BINDING) {
+        return binding::answer(shared, request).await;
+    }
     if request.target.kind.storage.is_none() {
         return reviews::answer(shared, request).await;
     }
     match (request.verb, request.target.sub.map(|sub| sub.name)) {
         (Verb::Create, Some("token")) => token_request::answer(shared, request).await,
+        (Verb::Create, Some("binding")) => binding::answer(shared, request).await,
+        (Verb::Create, Some("eviction")) => eviction::answer(shared, request).await,
         (Verb::Create, _) => create::answer(shared, request).await,
         (Verb::Get, _) => get::answer(shared, request).await,
         (Verb::List, _) => list::answer(shared, request).await,

@@ -1,5 +1,5 @@
-//! DELETE: at once, or a deletionTimestamp where finalizers (or a namespace's content) stand in the way.
-//! Spec: <https://kubernetes.io/docs/concepts/architecture/garbage-collection/>.
+//! DELETE: at once, or a deletionTimestamp where finalizers, grace or a namespace's content stand in the way.
+//! Spec: <https://kubernetes.io/docs/concepts/architecture/garbage-collection/>. When it goes is [`lifecycle`]'s to say.
 
 use std::sync::Arc;
 
@@ -41,17 +41,19 @@ pub(super) async fn delete(
     let contended = || ApiError::contended(target.kind, &target.name);
     let decide = |view: &View| {
         let record = view.get(&key).ok_or_else(|| ApiError::not_found(target.kind, &target.name))?;
-        step(shared, view, request, options, record)
+        step(shared, view, request, options, record, |_| {})
     };
     commit::run(shared, terms, contended, decide).await
 }
 
-fn step(
+/// What deleting an object writes. `last` notes on it why it ends, where it does not go at once.
+pub(super) fn step(
     shared: &Shared,
     view: &View,
     request: &Request,
     options: &DeleteOptions,
     record: &Arc<Record>,
+    last: impl FnOnce(&mut Value),
 ) -> Result<Step, ApiError> {
     let kind = request.target.kind;
     let old = object::decode(record);
@@ -60,14 +62,12 @@ fn step(
     guards.push(Guard::Unchanged(Arc::clone(&record.key), record.modified));
     let mut new = old.clone();
     finalizers(&mut new, options.propagation);
-    if !lifecycle::pending(kind, &new) {
-        let reply = removed(kind, &old);
+    if lifecycle::end(kind, &mut new, options.grace_seconds, request.now) {
+        let reply = if kind.hooks.grace.is_some() { returned(new) } else { removed(kind, &old) };
         return Ok(Step::Write(Write { guards, ops: vec![Op::Delete(Arc::clone(&record.key))], reply }));
     }
-    if !meta::is_being_deleted(&old) {
-        lifecycle::mark(kind, &mut new, &meta::time(request.now));
-    }
-    let code = if options.propagation == Some(Propagation::Background) { 202 } else { 200 };
+    last(&mut new);
+    let code = if options.accepts { 202 } else { 200 };
     let put = object::put(kind, Arc::clone(&record.key), &new);
     if matches!(&put, Op::Put { body, .. } if *body == record.body) {
         return Ok(Step::Done(Reply { code, ..Reply::ok(Object::Stored(Arc::clone(record))) }));
@@ -103,6 +103,14 @@ fn finalizers(object: &mut Value, propagation: Option<Propagation>) {
         Propagation::Background => {}
     }
     meta::set(object, "finalizers", (!all.is_empty()).then(|| all.into()));
+}
+
+/// Answers with the object as it was last: what kinds that know grace do.
+fn returned(mut last: Value) -> Box<dyn FnOnce(store::Revision, Vec<Op>) -> Reply + Send> {
+    Box::new(move |revision, _| {
+        meta::set_resource_version(&mut last, revision.0.to_string());
+        Reply::ok(Object::Made(last))
+    })
 }
 
 /// Answers that it is gone.

@@ -75,7 +75,8 @@ pub(super) fn finish(
     }
     own(request, options, old, &mut new)?;
     let mut errors = Errors::new();
-    form::check_update(kind, &new, old, &mut errors);
+    let part = request.target.sub.map_or("", |sub| sub.name);
+    form::check_update(kind, part, &new, old, &mut errors);
     form::refuse(kind, name, &errors)?;
     Ok(new)
 }
