@@ -12,11 +12,15 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    demo::{build::build, node::Node, remove},
+    build::build,
     system,
     test::PACKAGES,
     workspace::{Features, Workspace},
 };
+
+mod node;
+
+use node::{Node, remove};
 
 /// Number of the first node, which gives its ports: a demo may go on running.
 const FIRST: u16 = 4;
@@ -64,7 +68,7 @@ struct Bench {
 impl Bench {
     /// Ends what runs and removes what it kept.
     fn clear(&self) -> Result<()> {
-        remove(&self.folder).map(drop)
+        remove(&self.folder)
     }
 
     fn kubeconfig(&self, node: &Node) -> Result<PathBuf> {
@@ -122,7 +126,7 @@ impl Bench {
     }
 
     fn gap(&self, nodes: &mut [Node], kubeconfig: &Path) -> Result<u64> {
-        crate::demo::node::settled(nodes)?;
+        node::settled(nodes)?;
         let status = nodes[0].ready()?;
         let leader = nodes.iter().position(|node| status["leader"] == *node.name).context("there is no leader")?;
         let pid = nodes[leader].pid().context("the leader runs")?;

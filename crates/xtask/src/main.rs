@@ -3,6 +3,7 @@
 //! One file per command; each says what it needs and what to do when that is missing.
 
 mod bench;
+mod build;
 mod codegen;
 mod demo;
 mod system;
@@ -28,7 +29,8 @@ enum Xtask {
         /// Only tests whose name contains one of these
         filters: Vec<String>,
     },
-    /// Show what works: three nodes on this machine, kubectl, and the death of a leader; leaves them running
+    /// Show what works: three nodes on this machine run a Deployment behind a Service and survive the death of the leading
+    /// one; leaves them running
     Demo {
         /// End what a former demo left running and remove every trace of it
         #[arg(long)]

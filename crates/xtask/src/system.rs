@@ -104,7 +104,8 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
     run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
-fn is_root() -> bool {
+/// Whether we may do anything.
+pub(crate) fn is_root() -> bool {
     // The owner of our own process directory is who we are.
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)

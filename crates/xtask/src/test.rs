@@ -13,6 +13,8 @@ pub(crate) const PACKAGES: &[Need] = &[
     Need { program: "protoc", package: "protobuf-compiler", reason: "builds containerd's client" },
     Need { program: "containerd", package: "containerd", reason: "runs containers" },
     Need { program: "runc", package: "runc", reason: "runs containers" },
+    Need { program: "nft", package: "nftables", reason: "leads Services to pods" },
+    Need { program: "ip", package: "iproute2", reason: "joins nodes of one machine" },
     Need { program: "busybox", package: "busybox-static", reason: "is in the image that tests run" },
 ];
 

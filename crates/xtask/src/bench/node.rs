@@ -137,11 +137,6 @@ impl Node {
         Ok(())
     }
 
-    /// Whether this run started it and did not kill it.
-    pub(crate) fn runs(&self) -> bool {
-        self.child.is_some()
-    }
-
     /// Process id, while it runs.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
@@ -187,11 +182,25 @@ pub(crate) fn eventually<T>(limit: Duration, mut look: impl FnMut() -> Result<T>
     }
 }
 
-/// Ends every `mesh` whose data directory lies below `folder`, whoever started it; returns how many there were.
+/// Ends the nodes whose files lie below `folder`, and removes what they kept.
+///
+/// # Errors
+/// Where a node does not end, or the folder does not go.
+pub(crate) fn remove(folder: &Path) -> Result<()> {
+    end_all(folder)?;
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Ends every `mesh` whose data directory lies below `folder`, whoever started it.
 ///
 /// # Errors
 /// Where one does not end.
-pub(crate) fn end_all(folder: &Path) -> Result<usize> {
+fn end_all(folder: &Path) -> Result<()> {
     let found = processes(folder)?;
     for pid in &found {
         signal("TERM", *pid)?;
@@ -203,7 +212,7 @@ pub(crate) fn end_all(folder: &Path) -> Result<usize> {
             eventually(STOP_LIMIT, || ended(*pid))?;
         }
     }
-    Ok(found.len())
+    Ok(())
 }
 
 fn ended(pid: u32) -> Result<()> {
