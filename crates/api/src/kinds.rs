@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::field::Errors;
 
 pub mod columns;
+pub mod port;
 pub mod read;
 
 pub mod access_review;

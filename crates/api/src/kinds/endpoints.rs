@@ -30,7 +30,7 @@ pub static ENDPOINTS: Kind = Kind {
     fields: &[],
     indexes: OWNER_INDEXES,
     columns: &[NAME, ADDRESSES, AGE],
-    hooks: Hooks { default, validate: validate::validate, validate_update: validate::validate_update, ..Hooks::NONE },
+    hooks: Hooks { default, validate: validate::validate, ..Hooks::NONE },
 };
 
 const ADDRESSES: Column =

@@ -1,9 +1,7 @@
 //! Service. Spec: <https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/>.
 //!
-//! Main items: [`SERVICE`], [`default`](mod@default), [`validate`](mod@validate). Leaves out: which addresses and ports it is
-//! given, which needs the whole cluster (the API server's allocation).
-
-use serde_json::Value;
+//! Main item: [`SERVICE`]; [`fields`] reads one, [`families`] has the rules of its addresses. Leaves out: which addresses
+//! and ports it is given, which needs the whole cluster (the API server's allocation).
 
 use super::{
     ALL_VERBS, Hooks, Kind, NameRule, OWNER_INDEXES, STATUS_VERBS, SelectableField, Storage, Subresource,
@@ -11,9 +9,11 @@ use super::{
 };
 
 mod columns;
-pub mod default;
+mod default;
+pub mod families;
 pub mod fields;
-pub mod validate;
+mod update;
+mod validate;
 
 /// Core v1 Service.
 pub static SERVICE: Kind = Kind {
@@ -44,8 +44,8 @@ pub static SERVICE: Kind = Kind {
     columns: columns::COLUMNS,
     hooks: Hooks {
         default: default::default,
-        prepare_create: |service, _| _ = service.as_object_mut().map(|fields| fields.insert("status".into(), empty())),
-        prepare_update: |new, old| carry_over(new, old, "status"),
+        prepare_create: update::prepare_create,
+        prepare_update: update::prepare_update,
         validate: validate::validate,
         validate_update: validate::validate_update,
         ..Hooks::NONE
@@ -62,7 +62,5 @@ const STATUS: Subresource = Subresource {
     prepare_update: |new, old| carry_over(new, old, "spec"),
 };
 
-/// The status of a Service that no load balancer stands before.
-fn empty() -> Value {
-    serde_json::json!({ "loadBalancer": {} })
-}
+#[cfg(test)]
+mod tests;
