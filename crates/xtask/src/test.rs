@@ -16,6 +16,7 @@ pub(crate) const PACKAGES: &[Need] = &[
     Need { program: "nft", package: "nftables", reason: "leads Services to pods" },
     Need { program: "ip", package: "iproute2", reason: "joins nodes of one machine" },
     Need { program: "busybox", package: "busybox-static", reason: "is in the image that tests run" },
+    Need { program: "docker-registry", package: "docker-registry", reason: "serves the images that tests pull" },
 ];
 
 /// The client that tests drive a real node with. Only unpacked under `target/`: a machine may have a better one of its own.

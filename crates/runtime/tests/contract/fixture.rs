@@ -10,10 +10,10 @@ use std::{
 };
 
 /// containerd takes 35 ms to start on a quiet machine.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often we look whether it has started; it tells nobody.
-const START_POLL: Duration = Duration::from_millis(20);
+pub(crate) const START_POLL: Duration = Duration::from_millis(20);
 
 /// A running containerd; its end removes all that it started.
 pub(crate) struct Host {
@@ -126,6 +126,6 @@ fn unmount(folder: &Path) {
     }
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| path.is_file())
 }

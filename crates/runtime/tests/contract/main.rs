@@ -5,7 +5,9 @@
 
 mod fixture;
 mod image;
+mod pulls;
 mod real;
+mod registry;
 mod suite;
 
 use runtime::{ContainerRuntime, ImageConfig, MemoryRuntime};
