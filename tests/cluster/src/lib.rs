@@ -1,8 +1,8 @@
 //! Real `mesh` processes on loopback, driven by real kubectl: the harness of the tests beside it.
 //!
-//! Main type: [`Cluster`]. A test file holds few tests of many [`Steps`], since a cluster costs seconds and each test
+//! Main types: [`Cluster`] without pods, [`Sandbox`] with pods (root, containerd). A test file holds few tests of many [`Steps`], since a cluster costs seconds and each test
 //! may run in a process of its own. Everything waited for has a limit; everything started ends on drop, and a test that
-//! fails prints the logs of its nodes. Leaves out containers and machines: nodes here differ by port and data directory.
+//! fails prints the logs of its nodes. Leaves out real machines.
 
 mod anonymous;
 mod binary;
@@ -14,6 +14,7 @@ mod mount;
 mod node;
 mod ports;
 mod program;
+mod sandbox;
 mod steps;
 mod wait;
 
@@ -27,5 +28,6 @@ pub use mount::SmallDisk;
 pub use node::{Launch, Node};
 pub use ports::{Ports, reserve};
 pub use program::{Ended, Program};
+pub use sandbox::{BUSYBOX, Sandbox};
 pub use steps::Steps;
 pub use wait::eventually;
