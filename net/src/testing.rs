@@ -1,5 +1,7 @@
 //! Nodes on loopback for this crate's tests: real sockets, real QUIC, one authority.
 
+pub(crate) mod lab;
+
 use std::{
     net::SocketAddr,
     sync::Arc,

@@ -146,7 +146,9 @@ mod tests {
     fn a_full_range_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let mut book = Book::load(dir.path(), &ranges());
-        ["a", "b", "c", "d", "e"].map(|uid| book.allocate(uid).unwrap());
+        for uid in ["a", "b", "c", "d", "e"] {
+            book.allocate(uid).unwrap();
+        }
         let error = book.allocate("f").unwrap_err();
         assert!(error.to_string().contains("10.42.1.0/29"), "{error}");
         book.free("c");
