@@ -13,6 +13,7 @@ pub mod node_api;
 pub mod peers;
 pub mod queue;
 pub mod rpc;
+pub mod scheduler;
 pub mod secrets;
 pub mod stage;
 pub mod voters;

@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::host::{Handle, Observation};
 use crate::rpc::Rpc;
 use crate::stage::Stage;
-use crate::{api, controllers, peers, voters};
+use crate::{api, controllers, peers, scheduler, voters};
 
 pub use crate::boot::{Entrance, Origin, StartError};
 
@@ -74,9 +74,11 @@ impl Node {
         let (context, queues) = (self.context.clone(), self.controllers.clone());
         let feed =
             stage.host(controllers::feed_rules(), move || controllers::Feed::new(context.clone(), queues.clone()));
+        let context = self.context.clone();
+        let scheduler = stage.host(scheduler::rules(), move || scheduler::Scheduler::new(context.clone()));
         let admission = Admission { context: self.context.clone(), voters: voters.clone() };
         self.context.endpoint.admit(Arc::new(admission));
-        self.actors = vec![peers, api, voters.clone(), feed];
+        self.actors = vec![peers, api, voters.clone(), feed, scheduler];
         let tasks = self.tasks.get_mut();
         tasks.spawn(refresh_on_membership(self.context.clone(), self.actors.clone()));
         tasks.spawn(refresh_on(self.context.raft.leadership(), self.actors.clone()));

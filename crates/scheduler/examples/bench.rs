@@ -34,7 +34,7 @@ fn pod(at: usize, affinity: bool) -> Pod {
 
 fn run(affinity: bool) {
     let mut snapshot = ClusterSnapshot::default();
-    (0..NODES).for_each(|at| snapshot.set_node(node(at)));
+    (0..NODES).for_each(|at| _ = snapshot.set_node(node(at)));
     let pods: Vec<Arc<Pod>> = (0..PODS).map(|at| Arc::new(pod(at, affinity))).collect();
     let start = Instant::now();
     for pod in pods {

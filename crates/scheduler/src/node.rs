@@ -60,6 +60,14 @@ impl Node {
         })
     }
 
+    /// Whether a filter may say something else about it than about another.
+    pub(crate) fn differs(&self, other: &Self) -> bool {
+        self.unschedulable != other.unschedulable
+            || self.allocatable != other.allocatable
+            || self.labels != other.labels
+            || self.taints != other.taints
+    }
+
     /// Bytes of an image that it has.
     pub(crate) fn image(&self, name: &str) -> Option<i64> {
         let found = self.images.binary_search_by(|(own, _)| own.as_str().cmp(name)).ok()?;

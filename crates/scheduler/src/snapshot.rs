@@ -62,13 +62,15 @@ struct Bound {
 }
 
 impl ClusterSnapshot {
-    /// A node came or changed.
-    pub fn set_node(&mut self, node: Node) {
+    /// A node came or changed. Tells whether pods that had no node may have one now.
+    pub fn set_node(&mut self, node: Node) -> bool {
         let slot = self.slot(&node.name);
+        let may_help = self.slots[slot].node.as_ref().is_none_or(|old| old.differs(&node));
         self.count_images(slot, false);
         self.known += usize::from(self.slots[slot].node.is_none());
         self.slots[slot].node = Some(node);
         self.count_images(slot, true);
+        may_help
     }
 
     /// A node is gone. Its pods stay until they are removed.

@@ -114,7 +114,7 @@ fn each_node_tells_the_first_reason_and_equal_ones_are_counted() {
     check(&nodes, &[], &requests("3", "1Gi"), &refused(4, reasons, &preemption));
     let tolerant =
         json!({ "tolerations": [{ "key": "k", "operator": "Equal", "value": "v", "effect": "NoSchedule" }] });
-    check(&nodes[1..3], &[], &tolerant, "b");
+    check(&nodes[1..3], &[], &tolerant, "a");
     check(&nodes[3..], &[], &json!({ "tolerations": [{ "operator": "Exists" }] }), "a");
     let mut never = requests("3", "1Gi");
     never["preemptionPolicy"] = "Never".into();

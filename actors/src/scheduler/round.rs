@@ -1,0 +1,235 @@
+//! One round of scheduling: everything there is, then what changes, until the watch breaks off. Main type: [`Round`].
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::kinds::{namespace::NAMESPACE, pod::POD};
+use api::meta;
+use apiserver::object;
+use scheduler::{ClusterSnapshot, Node, Placement, Pod, Unschedulable, place};
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, warn};
+
+use super::follow::{Change, KINDS, News, everything};
+use super::hands::{Hands, NAME};
+use super::pending::{Pending, Waiting};
+use crate::host::Error;
+
+/// Bindings under way at once: they share commits, and leave room for other writers.
+const BINDS_AT_ONCE: usize = 64;
+
+/// Tellings under way at once. Past it events are left out, conditions wait for the next try.
+const TOLD_AT_ONCE: usize = 256;
+
+/// Pods placed between two chances for others to run.
+const PLACED_AT_ONCE: usize = 32;
+
+/// Records read at the start between two chances for others to run.
+const RECORDS_AT_ONCE: usize = 256;
+
+/// What pods that are bound, or change their labels, may help against.
+const BY_PODS: &[&str] = &["InterPodAffinity", "PodTopologySpread"];
+
+/// See the file's head.
+pub(super) struct Round {
+    hands: Hands,
+    snapshot: ClusterSnapshot,
+    pending: Pending,
+    binds: JoinSet<Bound>,
+    told: JoinSet<()>,
+    helped: Helped,
+    started: Instant,
+}
+
+/// Whom the changes heard in a turn may help.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Helped {
+    #[default]
+    Nobody,
+    /// Those refused for the sake of other pods.
+    ByPods,
+    Everybody,
+}
+
+/// A binding that ended.
+struct Bound {
+    key: String,
+    object: Arc<Value>,
+    node: String,
+    result: Result<(), Error>,
+}
+
+impl Round {
+    /// Schedules until something breaks off.
+    pub(super) async fn run(hands: Hands) -> Result<Infallible, Error> {
+        hands.ready()?;
+        let view = hands.context.view().await?;
+        let mut news = News::after(&view, &hands.context)?;
+        let mut round = Self {
+            hands,
+            snapshot: ClusterSnapshot::default(),
+            pending: Pending::default(),
+            binds: JoinSet::new(),
+            told: JoinSet::new(),
+            helped: Helped::Nobody,
+            started: Instant::now(),
+        };
+        for kind in KINDS {
+            for (at, change) in everything(&view, kind).enumerate() {
+                round.hear(change);
+                if at % RECORDS_AT_ONCE == RECORDS_AT_ONCE - 1 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        drop(view);
+        loop {
+            round.turn(&mut news).await?;
+        }
+    }
+
+    /// Hears what there is to hear, then places what can be placed.
+    async fn turn(&mut self, news: &mut News) -> Result<(), Error> {
+        let due = self.pending.next_due().map(|due| self.started + due);
+        let may_place = self.pending.is_ready() && self.binds.len() < BINDS_AT_ONCE;
+        tokio::select! {
+            biased;
+            changes = news.next() => changes?.into_iter().for_each(|change| self.hear(change)),
+            Some(ended) = self.binds.join_next() => self.bound(ended?),
+            Some(_) = self.told.join_next() => {}
+            () = tokio::task::yield_now(), if may_place => {}
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+        }
+        self.wake();
+        self.place_some();
+        Ok(())
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn hear(&mut self, change: Change) {
+        let object = change.record.as_deref().map(object::decode);
+        if std::ptr::eq(change.kind, &POD) {
+            self.hear_pod(&change.key, object);
+        } else if std::ptr::eq(change.kind, &NAMESPACE) {
+            self.hear_namespace(&change.key, object.as_ref());
+        } else {
+            self.hear_node(&change.key, object.as_ref());
+        }
+    }
+
+    fn hear_namespace(&mut self, name: &str, object: Option<&Value>) {
+        let Some(object) = object else { return self.snapshot.remove_namespace(name) };
+        let labels = meta::labels(object).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        self.snapshot.set_namespace(name, labels);
+    }
+
+    fn hear_node(&mut self, name: &str, object: Option<&Value>) {
+        let Some(object) = object else { return self.snapshot.remove_node(name) };
+        match Node::read(object) {
+            Ok(node) => {
+                if self.snapshot.set_node(node) {
+                    self.helps(Helped::Everybody);
+                }
+            }
+            Err(error) => warn!(%error, node = name, "node takes no pods"),
+        }
+    }
+
+    fn hear_pod(&mut self, key: &str, object: Option<Value>) {
+        let pod = object.as_ref().map(Pod::read).transpose().inspect_err(|error| warn!(%error, pod = key));
+        let (Ok(Some(pod)), Some(object)) = (pod, object) else { return self.gone(key) };
+        if pod.finished {
+            return self.gone(key);
+        }
+        if !pod.node.is_empty() {
+            self.pending.remove(key);
+            self.snapshot.set_pod(pod);
+            return self.helps(Helped::ByPods);
+        }
+        let mine = pod.scheduler == NAME && !pod.deleting && !pod.gated;
+        if mine {
+            self.pending.set(key, Waiting { pod: pod.into(), object: object.into() });
+        } else {
+            self.pending.remove(key);
+        }
+    }
+
+    /// A pod needs no node, or not any more.
+    fn gone(&mut self, key: &str) {
+        self.pending.remove(key);
+        if self.snapshot.holds(key) {
+            self.snapshot.remove_pod(key);
+            self.helps(Helped::Everybody);
+        }
+    }
+
+    fn helps(&mut self, helped: Helped) {
+        self.helped = self.helped.max(helped);
+    }
+
+    fn wake(&mut self) {
+        match std::mem::take(&mut self.helped) {
+            Helped::Nobody => {}
+            Helped::ByPods => self.pending.wake(self.now(), BY_PODS),
+            Helped::Everybody => self.pending.wake(self.now(), &[]),
+        }
+    }
+
+    fn place_some(&mut self) {
+        for _ in 0..PLACED_AT_ONCE {
+            if self.binds.len() >= BINDS_AT_ONCE {
+                return;
+            }
+            let Some((key, waiting)) = self.pending.take(self.now()) else { return };
+            match place(&waiting.pod, &self.snapshot) {
+                Ok(placement) => self.bind(key, waiting, placement),
+                Err(why) => self.park(&key, &waiting, why),
+            }
+        }
+    }
+
+    fn bind(&mut self, key: String, waiting: Waiting, placement: Placement) {
+        let Placement { node, score, feasible } = placement;
+        debug!(pod = key, node, score, feasible, "pod placed");
+        self.snapshot.assume(waiting.pod, &node);
+        let (hands, object) = (self.hands.clone(), waiting.object);
+        self.binds.spawn(async move {
+            let result = hands.bind(&object, &node).await;
+            Bound { key, object, node, result }
+        });
+    }
+
+    fn bound(&mut self, bound: Bound) {
+        let Bound { key, object, node, result } = bound;
+        let hands = self.hands.clone();
+        match result {
+            Ok(()) => self.tell(async move { hands.tell_bound(&object, &node).await }),
+            Err(error) => {
+                debug!(%error, pod = key, node, "pod not bound");
+                self.snapshot.forget(&key);
+                self.pending.failed(&key, self.now());
+                self.helps(Helped::Everybody);
+            }
+        }
+    }
+
+    fn park(&mut self, key: &str, waiting: &Waiting, why: Unschedulable) {
+        let message = why.to_string();
+        debug!(pod = key, message, "pod has no node");
+        self.pending.park(key, self.now(), why.refused_by);
+        let (hands, object) = (self.hands.clone(), waiting.object.clone());
+        self.tell(async move { hands.tell_failed(&object, "Unschedulable", &message).await });
+    }
+
+    fn tell(&mut self, telling: impl Future<Output = ()> + Send + 'static) {
+        if self.told.len() < TOLD_AT_ONCE {
+            self.told.spawn(telling);
+        }
+    }
+}
