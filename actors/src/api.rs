@@ -84,7 +84,7 @@ impl Api {
         match running {
             Some(running) => running.server.set_serving(&secrets)?,
             None => {
-                let server = ApiServer::new(self.context.raft.clone(), self.context.config.api.clone(), &secrets)?;
+                let server = ApiServer::new(self.context.raft.clone(), settings(view, &self.context), &secrets)?;
                 self.context.api.send_replace(Some(Serving::start(server)));
                 info!(listen = %self.context.config.api_listen, "API server runs");
             }
@@ -111,6 +111,16 @@ impl Work for Api {
     fn run(&self, (): ()) -> BoxFuture<'_, Result<Next, Error>> {
         Box::pin(self.refresh())
     }
+}
+
+/// The operator's settings, with the cluster's ranges.
+fn settings(view: &View, context: &Context) -> apiserver::Config {
+    let ranges = member::cluster(view).map(|cluster| cluster.service_ranges).unwrap_or_default();
+    let mut settings = context.config.api.clone();
+    if !ranges.is_empty() {
+        settings.service_ranges = ranges.iter().map(ToString::to_string).collect();
+    }
+    settings
 }
 
 /// Names and addresses clients may call any member by: the connection may end on this voter.

@@ -6,7 +6,10 @@
 use std::collections::HashMap;
 
 use api::{
-    kinds::{self, Kind, config_map::CONFIG_MAP, namespace::NAMESPACE, rbac, service_account::SERVICE_ACCOUNT},
+    kinds::{
+        self, Kind, config_map::CONFIG_MAP, namespace::NAMESPACE, rbac, service_account::SERVICE_ACCOUNT,
+        service_cidr::SERVICE_CIDR,
+    },
     meta,
 };
 use auth::{User, bootstrap::Change};
@@ -33,11 +36,31 @@ impl ApiServer {
             ensure(&client, &SERVICE_ACCOUNT, namespace, "default", json!({ "metadata": { "name": "default" } }))
                 .await?;
         }
+        service_ranges(&client, &self.config().service_ranges).await?;
         let trust = json!({
             "metadata": { "name": "extension-apiserver-authentication" },
             "data": { "client-ca-file": client_ca_pem },
         });
         ensure(&client, &CONFIG_MAP, "kube-system", "extension-apiserver-authentication", trust).await
+    }
+}
+
+/// The object that tells the ranges of Services' addresses.
+async fn service_ranges(client: &Client, ranges: &[String]) -> Result<(), ApiError> {
+    const NAME: &str = "kubernetes";
+    let object = json!({ "metadata": { "name": NAME }, "spec": { "cidrs": ranges } });
+    ensure(client, &SERVICE_CIDR, "", NAME, object).await?;
+    let mut object = client.get(&SERVICE_CIDR, "", NAME).await?;
+    if object.pointer("/status/conditions/0").is_some() {
+        return Ok(());
+    }
+    object["status"] = json!({ "conditions": [{
+        "type": "Ready", "status": "True", "reason": "", "message": "Kubernetes Service CIDR is ready",
+        "lastTransitionTime": object["metadata"]["creationTimestamp"],
+    }] });
+    match client.update(&SERVICE_CIDR, "status", &object).await {
+        Err(error) if error.code() != 409 => Err(error),
+        _ => Ok(()),
     }
 }
 

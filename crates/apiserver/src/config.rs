@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::allocate::Pools;
+
 /// Settings of one API server. [`Config::default`] serves a cluster; [`Config::check`] names what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -34,6 +36,11 @@ pub struct Config {
     pub api_audiences: Vec<String>,
     /// Longest lifetime a TokenRequest is given, in seconds.
     pub max_token_seconds: u64,
+    /// Ranges that Services' addresses are taken from, in CIDR notation, the primary family first. A node sets the
+    /// cluster's own.
+    pub service_ranges: Vec<String>,
+    /// Ports of every node that Services can be given, the first and the last with a dash between.
+    pub service_node_ports: String,
     /// `host:port` clients are told to use (in `/api` and the discovery of keys).
     pub advertise_address: String,
 }
@@ -55,6 +62,8 @@ impl Default for Config {
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".into(),
             api_audiences: Vec::new(),
             max_token_seconds: 365 * 24 * 3600,
+            service_ranges: vec!["10.43.0.0/16".into()],
+            service_node_ports: "30000-32767".into(),
             advertise_address: "127.0.0.1:6443".into(),
         }
     }
@@ -96,6 +105,9 @@ impl Config {
         ];
         if let Some((field, value)) = seconds.into_iter().find(|(_, s)| !(1..=86_400).contains(s)) {
             return Err(ConfigError { field, value: value.to_string(), remedy: "give 1 to 86400 seconds" });
+        }
+        if let Err(error) = Pools::new(&self.service_ranges, &self.service_node_ports) {
+            return Err(ConfigError { field: "service_ranges", value: error.value, remedy: error.why });
         }
         if !self.service_account_issuer.starts_with("https://") {
             let value = self.service_account_issuer.clone();

@@ -5,6 +5,7 @@
 //! The design is in ARCHITECTURE.md, "API".
 
 pub mod admit;
+pub mod allocate;
 pub mod authn;
 pub mod authz;
 pub mod bootstrap;

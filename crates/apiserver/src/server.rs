@@ -8,6 +8,7 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    allocate::{PoolError, Pools},
     authz,
     client::Client,
     config::{Config, ConfigError},
@@ -43,6 +44,9 @@ pub enum StartError {
     /// A certificate or key cannot work.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The ranges of Services cannot work.
+    #[error(transparent)]
+    Pools(#[from] PoolError),
     /// The key that signs ServiceAccount tokens cannot work.
     #[error(transparent)]
     Tokens(#[from] TokensError),
@@ -62,10 +66,17 @@ impl ApiServer {
             header: Duration::from_secs(config.header_timeout_seconds),
         };
         let max_connections = config.max_connections;
-        let shared = Arc::new(Shared::new(storage, config, tokens, secrets.serving_ca_pem.clone()));
+        let pools = Pools::new(&config.service_ranges, &config.service_node_ports)?;
+        let shared = Arc::new(Shared::new(storage, config, pools, tokens, secrets.serving_ca_pem.clone()));
         add_checks(&shared);
         let front = Arc::new(Front(Arc::clone(&shared)));
         Ok(Self { acceptor: Arc::new(Acceptor::new(front, tls, patience, max_connections)), shared })
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.shared.config
     }
 
     /// Serves until `stop`, then drains. `streams` carries connections that other parts of the node hand over.

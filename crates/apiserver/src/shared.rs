@@ -6,7 +6,7 @@ use store::Storage;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{authz::Rules, cache::Cache, config::Config, health::Health, metrics::Metrics, tokens::Tokens};
+use crate::{allocate::Pools, authz::Rules, cache::Cache, config::Config, health::Health, metrics::Metrics, tokens::Tokens};
 
 /// State of one server.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct Shared {
     pub reads: Arc<Semaphore>,
     /// Places of writing requests.
     pub writes: Arc<Semaphore>,
+    /// What Services are given.
+    pub pools: Pools,
     /// Ends watches when the server stops.
     pub closing: CancellationToken,
     /// The CA clients pin, in PEM.
@@ -56,7 +58,13 @@ impl std::fmt::Debug for Store {
 impl Shared {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(storage: Arc<dyn Storage>, config: Config, tokens: Tokens, serving_ca_pem: String) -> Self {
+    pub fn new(
+        storage: Arc<dyn Storage>,
+        config: Config,
+        pools: Pools,
+        tokens: Tokens,
+        serving_ca_pem: String,
+    ) -> Self {
         Self {
             storage: Store(storage),
             cache: Arc::new(Cache::new(config.encoding_cache_bytes)),
@@ -66,6 +74,7 @@ impl Shared {
             health: Health::default(),
             reads: Arc::new(Semaphore::new(config.max_reads_in_flight)),
             writes: Arc::new(Semaphore::new(config.max_writes_in_flight)),
+            pools,
             closing: CancellationToken::new(),
             config,
             serving_ca_pem,

@@ -1,6 +1,6 @@
 //! CREATE. Spec: <https://kubernetes.io/docs/reference/using-api/api-concepts/#generated-values>.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use api::{
     kinds::{Ctx, Kind},
@@ -10,7 +10,7 @@ use serde_json::Value;
 use store::{Guard, View};
 
 use crate::{
-    admit,
+    admit, allocate,
     commit::{self, Step, Write},
     form, object,
     options::WriteOptions,
@@ -117,9 +117,13 @@ pub(super) fn decide(shared: &Arc<Shared>, view: &View, request: &Request, objec
     }
     guards.extend(admit::create(shared, view, request, object)?);
     guards.push(Guard::Absent(Arc::clone(&key)));
+    let mut object = Cow::Borrowed(object);
+    let given = allocate::written(&shared.pools, view, request.now, kind, None, &mut object)?;
     let reply = Box::new(|revision, ops: Vec<store::Op>| {
         let record = ops.into_iter().find_map(|op| object::record(op, None, revision));
         Reply::created(Object::Stored(record.expect("a create puts one record")))
     });
-    Ok(Step::Write(Write { guards, ops: vec![object::put(kind, key, object)], reply }))
+    let mut ops = vec![object::put(kind, key, &object)];
+    ops.extend(given);
+    Ok(Step::Write(Write { guards, ops, reply }))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use store::{Guard, Op, Record, View};
 
 use crate::{
-    admit,
+    admit, allocate,
     commit::{self, Step, Terms, Write},
     lifecycle, object,
     options::{DeleteOptions, Propagation},
@@ -63,8 +63,10 @@ pub(super) fn step(
     let mut new = old.clone();
     finalizers(&mut new, options.propagation);
     if lifecycle::end(kind, &mut new, options.grace_seconds, request.now) {
-        let reply = if kind.hooks.grace.is_some() { returned(new) } else { removed(kind, &old) };
-        return Ok(Step::Write(Write { guards, ops: vec![Op::Delete(Arc::clone(&record.key))], reply }));
+        let mut ops = vec![Op::Delete(Arc::clone(&record.key))];
+        ops.extend(allocate::removed(kind, &old));
+        let reply = if is_returned(kind) { returned(new) } else { removed(kind, &old) };
+        return Ok(Step::Write(Write { guards, ops, reply }));
     }
     last(&mut new);
     let code = if options.accepts { 202 } else { 200 };
@@ -105,7 +107,15 @@ fn finalizers(object: &mut Value, propagation: Option<Propagation>) {
     meta::set(object, "finalizers", (!all.is_empty()).then(|| all.into()));
 }
 
-/// Answers with the object as it was last: what kinds that know grace do.
+/// Kinds of the core group whose deletion answers with the object, not with a Status; Kubernetes is not uniform here.
+const RETURNED: [&str; 6] =
+    ["persistentvolumeclaims", "persistentvolumes", "podtemplates", "resourcequotas", "serviceaccounts", "services"];
+
+fn is_returned(kind: &Kind) -> bool {
+    kind.hooks.grace.is_some() || (kind.group.is_empty() && RETURNED.contains(&kind.plural))
+}
+
+/// Answers with the object as it was last: what kinds that know grace do, and [`RETURNED`].
 fn returned(mut last: Value) -> Box<dyn FnOnce(store::Revision, Vec<Op>) -> Reply + Send> {
     Box::new(move |revision, _| {
         meta::set_resource_version(&mut last, revision.0.to_string());

@@ -1,14 +1,14 @@
 //! UPDATE, and what every change of an existing object shares with it: [`change`].
 //! Spec: <https://kubernetes.io/docs/reference/using-api/api-concepts/#update-mechanism-update>.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use api::{field::Errors, meta};
 use serde_json::Value;
 use store::{Guard, Op, Record, View};
 
 use crate::{
-    admit,
+    admit, allocate,
     commit::{self, Step, Write},
     form, lifecycle, object,
     options::WriteOptions,
@@ -101,15 +101,19 @@ pub(super) fn step(
     request: &Request,
     record: &Arc<Record>,
     old: &Value,
-    mut new: Value,
+    new: Value,
 ) -> Result<Step, ApiError> {
     let kind = request.target.kind;
     let mut guards = admit::update(shared, view, request, old, &new)?;
     guards.push(Guard::Unchanged(Arc::clone(&record.key), record.modified));
     if meta::is_being_deleted(&new) && !lifecycle::pending(kind, &new) {
-        return Ok(Step::Write(Write { guards, ops: vec![Op::Delete(Arc::clone(&record.key))], reply: gone(new) }));
+        let mut ops = vec![Op::Delete(Arc::clone(&record.key))];
+        ops.extend(allocate::removed(kind, old));
+        return Ok(Step::Write(Write { guards, ops, reply: gone(new) }));
     }
-    kind.to_storage(&mut new);
+    let mut new = Cow::Owned(new);
+    let given = allocate::written(&shared.pools, view, request.now, kind, Some(old), &mut new)?;
+    kind.to_storage(new.to_mut());
     let put = object::put(kind, Arc::clone(&record.key), &new);
     if matches!(&put, Op::Put { body, .. } if *body == record.body) {
         return Ok(Step::Done(Reply::ok(Object::Stored(Arc::clone(record)))));
@@ -119,7 +123,9 @@ pub(super) fn step(
         let record = ops.into_iter().find_map(|op| object::record(op, Some(created), revision));
         Reply::ok(Object::Stored(record.expect("an update puts one record")))
     });
-    Ok(Step::Write(Write { guards, ops: vec![put], reply }))
+    let mut ops = vec![put];
+    ops.extend(given);
+    Ok(Step::Write(Write { guards, ops, reply }))
 }
 
 /// Answers with the object as it was last.

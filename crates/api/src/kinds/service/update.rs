@@ -103,6 +103,9 @@ fn same(new: &Value, old: &Value, field: &str) -> bool {
     get(new, field) == get(old, field)
 }
 
+/// Whether a Service's type has a use for a field.
+type Fits = fn(&Value) -> bool;
+
 /// Values that the new type has no use for, where the client did not also change them.
 fn drop_unfit(new: &mut Value, old: &Value) {
     if needs_cluster_ip(old) && !needs_cluster_ip(new) {
@@ -120,7 +123,7 @@ fn drop_unfit(new: &mut Value, old: &Value) {
     if needs_node_ports(old) && !needs_node_ports(new) && node_ports(new).is_subset(&node_ports(old)) {
         drop_node_ports(new);
     }
-    let drops: [(&str, fn(&Value) -> bool); 4] = [
+    let drops: [(&str, Fits); 4] = [
         ("healthCheckNodePort", needs_health_check),
         ("allocateLoadBalancerNodePorts", is_balanced),
         ("loadBalancerClass", is_balanced),
