@@ -147,6 +147,7 @@ async fn assemble(
         endpoint,
         raft: Arc::new(raft),
         cluster_key: watch::Sender::new(cluster_key),
+        liveness: Default::default(),
         leaving: AtomicBool::new(false),
         api: watch::Sender::new(None),
         runtime,

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::home::Home;
 use crate::host;
+use crate::liveness::Liveness;
 
 /// What the actors of one node share: the node's faces to disk, network and agreement.
 pub struct Context {
@@ -33,6 +34,8 @@ pub struct Context {
     pub raft: Arc<consensus::Node>,
     /// The key that seals the cluster's secrets; voters have it.
     pub cluster_key: watch::Sender<Option<SealKey>>,
+    /// Which members are silent.
+    pub liveness: Liveness,
     /// This node was asked to leave: that it is removed is no news.
     pub leaving: AtomicBool,
     /// The API server, while this node runs one.

@@ -14,6 +14,7 @@ use crate::host::{Handle, Rules};
 use crate::stage::Stage;
 
 mod execute;
+mod facts;
 mod feed;
 mod run;
 mod snapshot;

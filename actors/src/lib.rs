@@ -8,6 +8,7 @@ pub mod context;
 pub mod controllers;
 pub mod home;
 pub mod host;
+pub mod liveness;
 pub mod node;
 pub mod node_api;
 pub mod peers;

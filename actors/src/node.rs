@@ -83,6 +83,8 @@ impl Node {
         tasks.spawn(refresh_on_membership(self.context.clone(), self.actors.clone()));
         tasks.spawn(refresh_on(self.context.raft.leadership(), self.actors.clone()));
         tasks.spawn(refresh_on(self.context.cluster_key.subscribe(), self.actors.clone()));
+        let (context, heard) = (self.context.clone(), live.clone());
+        tasks.spawn(async move { context.liveness.follow(heard).await });
         tasks.spawn(refresh_on(live, vec![voters]));
     }
 

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error, info};
 
-use super::Queues;
+use super::{Queues, facts};
 use super::snapshot::Changed;
 use crate::context::Context;
 use crate::host::{Error, Next, Rules, Work};
@@ -83,7 +83,11 @@ impl Work for Feed {
 
 async fn feed(context: Arc<Context>, queues: Queues) {
     loop {
-        if let Err(error) = round(&context, &queues).await {
+        let ended = tokio::select! {
+            ended = round(&context, &queues) => ended,
+            ended = facts::follow(&context, &queues) => ended,
+        };
+        if let Err(error) = ended {
             debug!(%error, "feed of the controllers broke off, next try in {PAUSE:?}");
             tokio::time::sleep(PAUSE).await;
         }

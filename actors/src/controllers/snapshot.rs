@@ -10,8 +10,8 @@ use controllers::{Change, Cluster, Object};
 use parking_lot::Mutex;
 use store::{Record, Revision, View};
 
+use super::facts;
 use crate::context::Context;
-use crate::secrets::Secrets;
 
 /// Stored bytes of the objects kept decoded; decoded they take some five times as much. Enough for those that a burst
 /// is about; past it all are forgotten at once.
@@ -72,13 +72,6 @@ impl<'a> Snapshot<'a> {
     fn lazily<'s>(&'s self, records: Vec<Arc<Record>>) -> Box<dyn Iterator<Item = Object> + 's> {
         Box::new(records.into_iter().map(|record| self.objects.get(&record)))
     }
-
-    /// What is not known yet is empty: the key comes again with the next resync.
-    fn facts(&self) -> Cluster {
-        let key = self.context.cluster_key.borrow().clone();
-        let secrets = key.and_then(|key| Secrets::open(&self.view, &key).ok());
-        Cluster { root_ca_pem: secrets.map(|secrets| secrets.api_authority_pem()).unwrap_or_default() }
-    }
 }
 
 impl controllers::View for Snapshot<'_> {
@@ -104,7 +97,7 @@ impl controllers::View for Snapshot<'_> {
     }
 
     fn cluster(&self) -> &Cluster {
-        self.cluster.get_or_init(|| self.facts())
+        self.cluster.get_or_init(|| facts::of(&self.view, self.context))
     }
 }
 

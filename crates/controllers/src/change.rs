@@ -2,7 +2,7 @@
 
 use api::kinds::{KINDS, Kind};
 
-use crate::{Key, view::Object};
+use crate::{Cluster, Key, view::Object};
 
 /// One object that changed. It is decoded only when asked for, once for all who ask.
 pub trait Change {
@@ -65,6 +65,9 @@ pub fn stored() -> impl Iterator<Item = &'static Kind> {
 fn is_owned(kind: &Kind) -> bool {
     kind.indexes.iter().any(|index| index.name == api::kinds::OWNER_INDEX)
 }
+
+/// For a controller that facts about the cluster do not concern.
+pub fn no_facts(_: &Cluster, _: &mut Vec<Key>) {}
 
 /// The key that is the changed object's own name.
 pub(crate) fn itself(change: &dyn Change, keys: &mut Vec<Key>) {

@@ -6,13 +6,14 @@ use auth::rbac::{Rule, aggregate::desired_rules};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{Action, Change, Controller, Key, Kinds, Only, Patch, Plan, Target, View, Watch, view::Object};
+use crate::{Action, Change, Controller, Key, Kinds, Only, Patch, Plan, Target, View, Watch, change, view::Object};
 
 /// The row.
 pub const CONTROLLER: Controller = Controller {
     name: "cluster-role-aggregation",
     account: "clusterrole-aggregation-controller",
     watches: &[Watch { kinds: Kinds::One(&CLUSTER_ROLE), keys }],
+    facts: change::no_facts,
     reconcile,
 };
 

@@ -55,6 +55,8 @@ pub struct Controller {
     pub account: &'static str,
     /// What wakes it. A resync calls these for every object there is, as if it had just been created.
     pub watches: &'static [Watch],
+    /// What facts about the cluster wake, when they change: [`change::no_facts`] for nothing.
+    pub facts: fn(&Cluster, &mut Vec<Key>),
     /// Decides what is missing for one key.
     pub reconcile: fn(&dyn View, &Key, Timestamp) -> Plan,
 }

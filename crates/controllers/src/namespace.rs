@@ -25,6 +25,7 @@ pub const CONTROLLER: Controller = Controller {
         Watch { kinds: Kinds::One(&NAMESPACE), keys: change::itself },
         Watch { kinds: Kinds::Namespaced, keys: emptier },
     ],
+    facts: change::no_facts,
     reconcile,
 };
 

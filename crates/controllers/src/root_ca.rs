@@ -18,6 +18,7 @@ pub const CONTROLLER: Controller = Controller {
         Watch { kinds: Kinds::One(&NAMESPACE), keys: change::itself },
         Watch { kinds: Kinds::One(&CONFIG_MAP), keys: published },
     ],
+    facts: change::no_facts,
     reconcile,
 };
 

@@ -1,8 +1,9 @@
 //! What deciders see: all objects at one revision. Main type: [`View`].
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use api::kinds::Kind;
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// A stored object, `apiVersion`, `kind` and `resourceVersion` included. Decoded once, shared, never changed.
@@ -13,6 +14,39 @@ pub type Object = Arc<Value>;
 pub struct Cluster {
     /// The CA that API servers' certificates are signed by, in PEM.
     pub root_ca_pem: String,
+    /// Its members.
+    pub members: Vec<Member>,
+}
+
+/// A member of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its id, as the annotation [`NODE_ID`] of its Node has it.
+    pub id: String,
+    /// The name of its Node, if it runs pods.
+    pub name: String,
+    /// Where its API endpoint listens.
+    pub api_addresses: Vec<SocketAddr>,
+    /// Set while its control process is not heard of.
+    pub silent: Option<Silence>,
+}
+
+/// What is known of a member that is not heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Since when, by the clock of whoever decides; measured by monotonic time.
+    pub since: Timestamp,
+}
+
+/// Annotation of a Node that names the member it belongs to.
+pub const NODE_ID: &str = "mesh.dev/node-id";
+
+impl Cluster {
+    /// The member of this name.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == name)
+    }
 }
 
 /// A read-only snapshot at one revision. Objects are decoded when they are asked for: iterators are lazy.

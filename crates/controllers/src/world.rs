@@ -20,7 +20,7 @@ pub(crate) struct World {
 
 impl Default for World {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), cluster: Cluster { root_ca_pem: "PEM".into() } }
+        Self { objects: BTreeMap::new(), cluster: Cluster { root_ca_pem: "PEM".into(), members: Vec::new() } }
     }
 }
 
@@ -48,6 +48,11 @@ impl World {
     pub(crate) fn with(mut self, kind: &'static Kind, namespace: &str, name: &str, object: Value) -> Self {
         let object = Arc::new(complete(kind, namespace, name, object));
         self.objects.insert((prefix(kind), namespace.into(), name.into()), object);
+        self
+    }
+
+    pub(crate) fn member(mut self, member: crate::view::Member) -> Self {
+        self.cluster.members.push(member);
         self
     }
 
