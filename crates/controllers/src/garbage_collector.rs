@@ -22,7 +22,7 @@ pub const CONTROLLER: Controller = Controller {
     name: "garbage-collector",
     account: "generic-garbage-collector",
     watches: &[Watch { kinds: Kinds::Owned, keys }],
-    facts: change::no_facts,
+    facts: crate::change::no_facts,
     reconcile,
 };
 
