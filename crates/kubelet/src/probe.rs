@@ -1,8 +1,18 @@
 //! Probes: when each runs and what its answers mean. Main type: [`State`].
 //! Spec: <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-probes>.
 
+use std::net::IpAddr;
+
+use api::gotext::quote;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    model::{Container, HttpGet, LifecycleHandler, Probe},
+    step::HookAction,
+    text::{later, seconds},
+};
 
 /// Which probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,4 +95,240 @@ pub struct State {
     pub last: bool,
     /// When it is due again; `None` before the first.
     pub next_at: Option<Timestamp>,
+}
+
+/// What an answer has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing new.
+    None,
+    /// The result has changed.
+    Result,
+    /// A liveness or startup probe has failed for good: the container is to be restarted.
+    Restart,
+}
+
+impl Sort {
+    /// As events say.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Startup => "Startup",
+            Self::Liveness => "Liveness",
+            Self::Readiness => "Readiness",
+        }
+    }
+
+    /// The probe of this sort.
+    #[must_use]
+    pub fn of(self, container: &Container) -> Option<&Probe> {
+        match self {
+            Self::Startup => container.startup_probe.as_ref(),
+            Self::Liveness => container.liveness_probe.as_ref(),
+            Self::Readiness => container.readiness_probe.as_ref(),
+        }
+    }
+
+    /// All, the one that the others wait for first.
+    pub const ALL: [Self; 3] = [Self::Startup, Self::Liveness, Self::Readiness];
+}
+
+impl State {
+    /// When it is next to run, for a container that runs since `started_at`.
+    #[must_use]
+    pub fn due(&self, probe: &Probe, started_at: Timestamp) -> Timestamp {
+        let first = later(started_at, seconds(probe.initial_delay_seconds));
+        self.next_at.map_or(first, |next| next.max(first))
+    }
+
+    /// Takes an answer that came at `now` to a question asked at `asked_at`.
+    pub fn take(&mut self, sort: Sort, probe: &Probe, answer: &Answer, asked_at: Timestamp) -> Change {
+        let good = matches!(answer, Answer::Success | Answer::Warning(_));
+        self.run = if self.run > 0 && self.last == good { self.run.saturating_add(1) } else { 1 };
+        self.last = good;
+        self.next_at = Some(later(asked_at, seconds(probe.period_seconds.max(1))));
+        let threshold = if good { probe.success_threshold } else { probe.failure_threshold };
+        if i64::from(self.run) < threshold.max(1) || self.result == Some(good) {
+            return Change::None;
+        }
+        self.result = Some(good);
+        if good || sort == Sort::Readiness { Change::Result } else { Change::Restart }
+    }
+}
+
+/// What an event says of an answer: reason and message. Nothing for a success.
+#[must_use]
+pub fn told(sort: Sort, answer: &Answer) -> Option<(&'static str, String)> {
+    let sort = sort.as_str();
+    match answer {
+        Answer::Success => None,
+        Answer::Warning(text) => Some(("ProbeWarning", format!("{sort} probe warning: {text}"))),
+        Answer::Failure(text) => Some(("Unhealthy", format!("{sort} probe failed: {text}"))),
+        Answer::Error(text) => {
+            Some(("Unhealthy", format!("{sort} probe errored and resulted in unknown state: {text}")))
+        }
+    }
+}
+
+/// What a probe does, with names and addresses looked up.
+#[must_use]
+pub fn check(probe: &Probe, container: &Container, pod_ip: Option<IpAddr>) -> Check {
+    if let Some(exec) = &probe.exec {
+        Check::Exec { command: exec.command.clone() }
+    } else if let Some(get) = &probe.http_get {
+        http(get, container, pod_ip, "kube-probe/1.36")
+    } else if let Some(tcp) = &probe.tcp_socket {
+        match (container.port(&tcp.port), host(&tcp.host, pod_ip)) {
+            (Some(port), Some(host)) => Check::Tcp { host, port },
+            (port, _) => impossible(port, &tcp.port),
+        }
+    } else if let Some(grpc) = &probe.grpc {
+        let service = grpc.service.clone().unwrap_or_default();
+        match host("", pod_ip) {
+            Some(host) => Check::Grpc { host, port: grpc.port, service },
+            None => impossible(Some(grpc.port), &Value::Null),
+        }
+    } else {
+        Check::Impossible { message: "missing probe handler".to_owned() }
+    }
+}
+
+/// What a hook does, with names and addresses looked up.
+#[must_use]
+pub fn hook(handler: &LifecycleHandler, container: &Container, pod_ip: Option<IpAddr>) -> HookAction {
+    if let Some(exec) = &handler.exec {
+        HookAction::Check(Check::Exec { command: exec.command.clone() })
+    } else if let Some(get) = &handler.http_get {
+        HookAction::Check(http(get, container, pod_ip, "kube-lifecycle/1.36"))
+    } else if let Some(sleep) = &handler.sleep {
+        HookAction::Sleep(seconds(sleep.seconds))
+    } else {
+        let message = "invalid handler: neither exec, httpGet nor sleep".to_owned();
+        HookAction::Check(Check::Impossible { message })
+    }
+}
+
+fn http(get: &HttpGet, container: &Container, pod_ip: Option<IpAddr>, agent: &str) -> Check {
+    let (Some(port), Some(host)) = (container.port(&get.port), host(&get.host, pod_ip)) else {
+        return impossible(container.port(&get.port), &get.port);
+    };
+    let path = if get.path.starts_with('/') { get.path.clone() } else { format!("/{}", get.path) };
+    let mut headers: Vec<(String, String)> =
+        get.http_headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect();
+    for (name, value) in [("User-Agent", agent), ("Accept", "*/*")] {
+        if !headers.iter().any(|(one, _)| one.eq_ignore_ascii_case(name)) {
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    // An empty value means that it is not to be sent.
+    headers.retain(|(name, value)| {
+        !(value.is_empty() && ["user-agent", "accept"].contains(&name.to_lowercase().as_str()))
+    });
+    Check::Http { tls: get.scheme == "HTTPS", host, port, path, headers }
+}
+
+fn host(given: &str, pod_ip: Option<IpAddr>) -> Option<String> {
+    if given.is_empty() { pod_ip.map(|ip| ip.to_string()) } else { Some(given.to_owned()) }
+}
+
+fn impossible(port: Option<u16>, wanted: &Value) -> Check {
+    let message = match (port, wanted) {
+        (None, Value::String(name)) => format!("strconv.Atoi: parsing {}: invalid syntax", quote(name)),
+        (None, other) => format!("invalid port number: {other}"),
+        (Some(_), _) => "the pod has no address yet".to_owned(),
+    };
+    Check::Impossible { message }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn probe(fields: Value) -> Probe {
+        serde_json::from_value(fields).unwrap()
+    }
+
+    /// `+` success, `-` failure, each a period apart; the changes as `.`, `r`esult, `R`estart.
+    fn check_run(sort: Sort, fields: Value, answers: &str, expect: &str, result: Option<bool>) {
+        let (probe, mut state) = (probe(fields), State::default());
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut found = String::new();
+        for answer in answers.chars() {
+            let answer = if answer == '+' { Answer::Success } else { Answer::Failure("no".into()) };
+            let at = state.due(&probe, start);
+            found.push(match state.take(sort, &probe, &answer, at) {
+                Change::None => '.',
+                Change::Result => 'r',
+                Change::Restart => 'R',
+            });
+            assert_eq!(state.next_at, Some(later(at, seconds(probe.period_seconds))));
+        }
+        assert_eq!((found.as_str(), state.result), (expect, result), "{answers}");
+    }
+
+    #[test]
+    fn thresholds_count_answers_in_a_row() {
+        check_run(Sort::Readiness, json!({}), "+", "r", Some(true));
+        check_run(Sort::Readiness, json!({}), "+--+--+---", "r........r", Some(false));
+        check_run(Sort::Readiness, json!({"successThreshold": 2}), "+-++", "...r", Some(true));
+        check_run(Sort::Liveness, json!({}), "--+---", "..r..R", Some(false));
+        check_run(Sort::Startup, json!({"failureThreshold": 1}), "-", "R", Some(false));
+        check_run(Sort::Readiness, json!({"failureThreshold": 2}), "---", ".r.", Some(false));
+    }
+
+    #[test]
+    fn the_first_waits_for_its_delay() {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let probe = probe(json!({"initialDelaySeconds": 7}));
+        assert_eq!(State::default().due(&probe, start), later(start, seconds(7)));
+    }
+
+    #[test]
+    fn events_are_those_of_upstream() {
+        let check = |answer: Answer, expect: Option<(&'static str, &str)>| {
+            assert_eq!(told(Sort::Liveness, &answer), expect.map(|(reason, text)| (reason, text.to_owned())));
+        };
+        check(Answer::Success, None);
+        check(
+            Answer::Failure("HTTP probe failed with statuscode: 500".into()),
+            Some(("Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500")),
+        );
+        check(
+            Answer::Error("x".into()),
+            Some(("Unhealthy", "Liveness probe errored and resulted in unknown state: x")),
+        );
+        check(Answer::Warning("x".into()), Some(("ProbeWarning", "Liveness probe warning: x")));
+    }
+
+    #[test]
+    fn names_and_addresses_are_looked_up() {
+        let container: Container =
+            serde_json::from_value(json!({"ports": [{"name": "web", "containerPort": 8080}]})).unwrap();
+        let ip = Some(IpAddr::from([10, 0, 0, 3]));
+        let found = check(
+            &probe(json!({"httpGet": {"port": "web", "path": "ok", "httpHeaders": [{"name": "Host", "value": "h"}]}})),
+            &container,
+            ip,
+        );
+        let headers = [("Host", "h"), ("User-Agent", "kube-probe/1.36"), ("Accept", "*/*")]
+            .map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(
+            found,
+            Check::Http {
+                tls: false,
+                host: "10.0.0.3".into(),
+                port: 8080,
+                path: "/ok".into(),
+                headers: headers.into()
+            }
+        );
+        let missing = check(&probe(json!({"tcpSocket": {"port": "http"}})), &container, ip);
+        assert_eq!(missing, Check::Impossible { message: "strconv.Atoi: parsing \"http\": invalid syntax".into() });
+        assert_eq!(
+            check(&probe(json!({"tcpSocket": {"port": 5, "host": "x"}})), &container, None),
+            Check::Tcp { host: "x".into(), port: 5 }
+        );
+    }
 }

@@ -6,7 +6,16 @@
 
 use std::path::PathBuf;
 
-use crate::model::Pod;
+mod content;
+mod files;
+mod mount;
+mod needs;
+mod plan;
+
+pub use files::{hostname, hosts, resolv_conf};
+pub use mount::{Mounts, mounts};
+pub use needs::{Needs, references};
+pub use plan::{RefreshAt, VolumeError, plan, refresh_at};
 
 /// All volumes of a pod.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -121,18 +130,5 @@ pub struct TokenRequest {
     pub renew: bool,
 }
 
-/// Names of the objects that a pod's containers and volumes refer to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// ConfigMaps.
-    pub config_maps: std::collections::BTreeSet<String>,
-    /// Secrets, `imagePullSecrets` included.
-    pub secrets: std::collections::BTreeSet<String>,
-}
-
-/// Which objects a pod refers to.
-#[must_use]
-pub fn references(pod: &Pod) -> Needs {
-    let _ = pod;
-    Needs::default()
-}
+#[cfg(test)]
+mod tests;
