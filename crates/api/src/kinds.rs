@@ -20,6 +20,7 @@ pub mod access_review;
 pub mod config_map;
 pub mod endpoint_slice;
 pub mod endpoints;
+pub mod deployment;
 pub mod event;
 pub mod ip_address;
 pub mod lease;
@@ -27,12 +28,14 @@ pub mod namespace;
 pub mod node;
 pub mod pod;
 pub mod rbac;
+pub mod replica_set;
 pub mod secret;
 pub mod self_subject_review;
 pub mod service;
 pub mod service_account;
 pub mod service_cidr;
 pub mod token;
+pub mod workload;
 
 /// One resource at one served version.
 #[derive(Debug)]
@@ -282,6 +285,7 @@ pub struct Group {
 /// Groups in the order discovery tells them.
 pub const GROUPS: &[Group] = &[
     Group { name: "", versions: &["v1"] },
+    Group { name: "apps", versions: &["v1"] },
     Group { name: "events.k8s.io", versions: &["v1"] },
     Group { name: "authentication.k8s.io", versions: &["v1"] },
     Group { name: "authorization.k8s.io", versions: &["v1"] },
@@ -303,6 +307,8 @@ pub const KINDS: &[&Kind] = &[
     &secret::SECRET,
     &service::SERVICE,
     &service_account::SERVICE_ACCOUNT,
+    &deployment::DEPLOYMENT,
+    &replica_set::REPLICA_SET,
     &event::EVENT,
     &self_subject_review::SELF_SUBJECT_REVIEW,
     &token::TOKEN_REVIEW,

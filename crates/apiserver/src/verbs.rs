@@ -24,6 +24,7 @@ mod eviction;
 mod get;
 pub(crate) mod list;
 mod patch;
+mod scale;
 pub(crate) mod update;
 
 /// Answers an authorized request.
@@ -38,6 +39,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Rep
         (Verb::Create, Some("token")) => token_request::answer(shared, request).await,
         (Verb::Create, Some("binding")) => binding::answer(shared, request).await,
         (Verb::Create, Some("eviction")) => eviction::answer(shared, request).await,
+        (Verb::Get | Verb::Update | Verb::Patch, Some("scale")) => scale::answer(shared, request).await,
         (Verb::Create, _) => create::answer(shared, request).await,
         (Verb::Get, _) => get::answer(shared, request).await,
         (Verb::List, _) => list::answer(shared, request).await,
