@@ -15,11 +15,15 @@
 
 pub mod change;
 pub mod cluster_role_aggregation;
+pub mod endpoint_slice;
 pub mod garbage_collector;
 pub mod namespace;
+pub mod node_lifecycle;
 pub mod plan;
 pub mod root_ca;
 pub mod service_account;
+mod service_pods;
+pub mod taint_eviction;
 pub mod view;
 #[cfg(test)]
 mod world;
@@ -64,10 +68,13 @@ pub struct Controller {
 /// Every controller.
 pub const CONTROLLERS: &[Controller] = &[
     cluster_role_aggregation::CONTROLLER,
+    endpoint_slice::CONTROLLER,
     garbage_collector::CONTROLLER,
     namespace::CONTROLLER,
+    node_lifecycle::CONTROLLER,
     root_ca::CONTROLLER,
     service_account::CONTROLLER,
+    taint_eviction::CONTROLLER,
 ];
 
 #[cfg(test)]
