@@ -25,6 +25,7 @@ pub mod pipe;
 pub mod pod;
 mod pool;
 pub mod seal;
+pub mod services;
 pub mod socket;
 #[cfg(test)]
 mod testing;
@@ -42,6 +43,7 @@ pub use id::{Caller, NodeId, NodeIdError, Role};
 pub use identity::{Identity, IdentityError};
 pub use join::{JoinError, join};
 pub use key::{KeyError, KeyFingerprint, KeyPairP256};
+pub use overlay::{Overlay, OverlayConfig, OverlayError, OverlayPeer, PathState};
 pub use peers::{Peer, PeerTable, Peers, Refused, Removed};
 pub use pipe::{AcceptStream, PipeListener, PipeServer, PipeStream};
 pub use pod::{Attachment, PodNetwork, PodNetworkConfig, PodNetworkError};

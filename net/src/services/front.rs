@@ -198,11 +198,8 @@ mod tests {
         let single = Service { cluster_ips: vec!["10.43.0.5".parse().unwrap()], ..service() };
         check(&single, &[], &["0.0.0.0/6/30080 Refuse", "10.43.0.5/6/80 Refuse", "10.43.0.5/17/53 Refuse"]);
         let local = Service { external_local: true, ..single.clone() };
-        let elsewhere = [
-            "0.0.0.0/6/30080 Drop",
-            "10.43.0.5/6/80 [10.42.0.7:8080] false",
-            "10.43.0.5/17/53 [10.42.0.7:5353] false",
-        ];
+        let elsewhere =
+            ["0.0.0.0/6/30080 Drop", "10.43.0.5/6/80 [10.42.0.7:8080] false", "10.43.0.5/17/53 [10.42.0.7:5353] false"];
         check(&local, &[slice("10.42.0.7", "n2")], &elsewhere);
         let balanced = Service { balancer_ips: vec!["192.0.2.1".parse().unwrap()], ..single };
         check(

@@ -144,8 +144,7 @@ impl Service {
     /// # Errors
     /// [`Unreadable`].
     pub fn read(json: &[u8]) -> Result<Option<Self>, Unreadable> {
-        let raw: RawService =
-            serde_json::from_slice(json).map_err(|source| Unreadable { kind: "Service", source })?;
+        let raw: RawService = serde_json::from_slice(json).map_err(|source| Unreadable { kind: "Service", source })?;
         let spec = raw.spec;
         let has_address = !spec.cluster_ip.is_empty() && spec.cluster_ip != NO_ADDRESS;
         if !has_address || spec.r#type == "ExternalName" || raw.metadata.is_anothers() {
@@ -380,8 +379,12 @@ mod tests {
 
     #[test]
     fn slices_without_a_service_or_without_addresses_are_left_alone() {
-        for labels in [serde_json::json!({}), serde_json::json!({ "kubernetes.io/service-name": "web", "service.kubernetes.io/headless": "" })] {
-            let json = serde_json::json!({ "metadata": { "labels": labels }, "addressType": "IPv4", "endpoints": null });
+        for labels in [
+            serde_json::json!({}),
+            serde_json::json!({ "kubernetes.io/service-name": "web", "service.kubernetes.io/headless": "" }),
+        ] {
+            let json =
+                serde_json::json!({ "metadata": { "labels": labels }, "addressType": "IPv4", "endpoints": null });
             assert_eq!(Slice::read(json.to_string().as_bytes()).unwrap(), None);
         }
         assert!(Slice::read(b"[]").is_err());
