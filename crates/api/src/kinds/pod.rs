@@ -15,6 +15,7 @@ use super::{
     read::{carry_over, owner_uids, text},
 };
 
+pub mod amounts;
 pub mod binding;
 pub mod deletion;
 pub mod qos;
@@ -23,6 +24,8 @@ pub mod template;
 mod default;
 mod subresource;
 mod table;
+mod update;
+mod validate;
 
 /// Core v1 Pod.
 pub static POD: Kind = Kind {
@@ -46,7 +49,15 @@ pub static POD: Kind = Kind {
         Index { name: NODE_INDEX, values: |pod| vec![text(pod, "/spec/nodeName").to_owned()] },
     ],
     columns: table::COLUMNS,
-    hooks: Hooks { default, prepare_create, prepare_update, validate, grace: Some(deletion::grace), ..Hooks::NONE },
+    hooks: Hooks {
+        default: default::pod,
+        prepare_create,
+        prepare_update,
+        validate,
+        validate_update: update::spec,
+        validate_part: Some(update::part),
+        grace: Some(deletion::grace),
+    },
 };
 
 /// Key into the type facts.
@@ -89,13 +100,7 @@ pub fn set_condition(pod: &mut Value, condition: Condition<'_>, now: Timestamp) 
     let Some(status) = super::read::child(pod, "status") else { return };
     let list = status.entry("conditions").or_insert_with(|| json!([]));
     let Some(list) = list.as_array_mut() else { return };
-    let at = meta::time(now);
-    let mut new = json!({ "type": condition.r#type, "status": condition.status, "lastTransitionTime": at });
-    for (name, value) in [("reason", condition.reason), ("message", condition.message)] {
-        if !value.is_empty() {
-            new[name] = value.into();
-        }
-    }
+    let mut new = condition.to_json(Some(now));
     match list.iter_mut().find(|known| text(known, "/type") == condition.r#type) {
         Some(known) => {
             if text(known, "/status") == condition.status {
@@ -120,13 +125,35 @@ pub struct Condition<'a> {
     pub message: &'a str,
 }
 
-fn default(pod: &mut Value) {
-    default::pod(pod);
+impl Condition<'_> {
+    fn to_json(self, since: Option<Timestamp>) -> Value {
+        let mut json = json!({ "type": self.r#type, "status": self.status });
+        if let Some(since) = since {
+            json["lastTransitionTime"] = meta::time(since).into();
+        }
+        for (name, value) in [("reason", self.reason), ("message", self.message)] {
+            if !value.is_empty() {
+                json[name] = value.into();
+            }
+        }
+        json
+    }
 }
+
+/// Why a pod with scheduling gates is not scheduled.
+const GATED: Condition<'static> = Condition {
+    r#type: "PodScheduled",
+    status: "False",
+    reason: "SchedulingGated",
+    message: "Scheduling is blocked due to non-empty scheduling gates",
+};
 
 fn prepare_create(pod: &mut Value, _: &Ctx) {
     let class = qos::class(pod);
     pod["status"] = json!({ "phase": "Pending", "qosClass": class });
+    if !super::read::items(pod, "/spec/schedulingGates").is_empty() {
+        pod["status"]["conditions"] = json!([GATED.to_json(None)]);
+    }
     meta::set_generation(pod, 1);
 }
 
@@ -142,4 +169,13 @@ fn count_generation(new: &mut Value, old: &Value) {
     }
 }
 
-fn validate(_pod: &Value, _errors: &mut Errors) {}
+fn validate(pod: &Value, errors: &mut Errors) {
+    validate::pod(pod, errors);
+    // Only what is stored has a version.
+    if meta::resource_version(pod).is_empty() {
+        validate::new(pod, errors);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::read::{child, is_true};
+use super::{
+    super::read::{child, is_true},
+    amounts,
+};
 
 type Object = Map<String, Value>;
+
+/// A field and its value where it is open.
+type Default = (&'static str, fn() -> Value);
 
 /// Mode of files in a volume that says nothing: 0644.
 const FILE_MODE: i64 = 0o644;
@@ -15,7 +21,7 @@ const FILE_MODE: i64 = 0o644;
 const TOKEN_SECONDS: i64 = 3600;
 
 /// Fields and their values in a PodSpec.
-const SPEC: &[(&str, fn() -> Value)] = &[
+const SPEC: &[Default] = &[
     ("dnsPolicy", || "ClusterFirst".into()),
     ("restartPolicy", || "Always".into()),
     ("schedulerName", || "default-scheduler".into()),
@@ -24,7 +30,7 @@ const SPEC: &[(&str, fn() -> Value)] = &[
 ];
 
 /// Fields and their values in a probe.
-const PROBE: &[(&str, fn() -> Value)] = &[
+const PROBE: &[Default] = &[
     ("failureThreshold", || 3.into()),
     ("periodSeconds", || 10.into()),
     ("successThreshold", || 1.into()),
@@ -46,10 +52,8 @@ pub(super) fn pod(pod: &mut Value) {
                 host_ports(container);
             }
         });
-        if let Some(resources) = spec.get_mut("resources").and_then(Value::as_object_mut) {
-            fill_requests(resources);
-        }
     }
+    pod_requests(pod);
     status(pod);
 }
 
@@ -133,8 +137,9 @@ fn volume(volume: &mut Object) {
     if let Some(projected) = volume.get_mut("projected").and_then(Value::as_object_mut) {
         each(projected, &["sources"], projection);
     }
-    if let Some(spec) = volume.get_mut("ephemeral").and_then(|source| source.pointer_mut("/volumeClaimTemplate/spec")) {
-        spec.as_object_mut().map(|spec| put(spec, "volumeMode", || "Filesystem".into()));
+    let claim = volume.get_mut("ephemeral").and_then(|source| source.pointer_mut("/volumeClaimTemplate/spec"));
+    if let Some(spec) = claim.and_then(Value::as_object_mut) {
+        put(spec, "volumeMode", || "Filesystem".into());
     }
 }
 
@@ -167,6 +172,29 @@ fn fill_requests(resources: &mut Object) {
     }
 }
 
+/// A pod that is limited as a whole asks for what its containers ask for together, else for what it may have.
+fn pod_requests(pod: &mut Value) {
+    let Some(limits) = pod.pointer("/spec/resources/limits").and_then(Value::as_object) else { return };
+    if limits.is_empty() {
+        return;
+    }
+    let limits = limits.clone();
+    let shared = |name: &str| matches!(name, "cpu" | "memory");
+    let sum = pod.get("spec").map(amounts::requests).unwrap_or_default();
+    let sum: Vec<(String, Value)> = sum
+        .into_iter()
+        .filter(|(name, _)| shared(name))
+        .map(|(name, amount)| (name.to_owned(), amount.to_string().into()))
+        .collect();
+    let Some(requests) = pod.pointer_mut("/spec/resources").and_then(|resources| child(resources, "requests")) else {
+        return;
+    };
+    let supported = limits.into_iter().filter(|(name, _)| shared(name) || name.starts_with("hugepages-"));
+    for (name, amount) in sum.into_iter().chain(supported) {
+        requests.entry(name).or_insert(amount);
+    }
+}
+
 /// In the host's network a container's port is the host's.
 fn host_ports(container: &mut Object) {
     each(container, &["ports"], |port| {
@@ -193,7 +221,7 @@ fn status(pod: &mut Value) {
     }
 }
 
-fn fill(object: &mut Object, defaults: &[(&str, fn() -> Value)]) {
+fn fill(object: &mut Object, defaults: &[Default]) {
     defaults.iter().for_each(|(name, value)| put(object, name, value));
 }
 

@@ -88,6 +88,9 @@ fn keep_status(new: &mut Value, old: &Value) {
         let kept = old["metadata"].get(field).cloned();
         crate::meta::set(new, field, kept);
     }
+    if let (Some(status), Some(class)) = (child(new, "status"), old.pointer("/status/qosClass")) {
+        status.entry("qosClass").or_insert_with(|| class.clone());
+    }
 }
 
 fn set(pod: &mut Value, field: &str, value: Option<Value>) {
