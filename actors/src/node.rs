@@ -20,12 +20,12 @@ use crate::context::Context;
 use crate::host::{Handle, Observation};
 use crate::rpc::Rpc;
 use crate::stage::Stage;
-use crate::{api, controllers, peers, scheduler, voters};
+use crate::{api, controllers, kubelet, node_api, peers, scheduler, voters};
 
 pub use crate::boot::{Entrance, Origin, StartError};
 
-/// Between two rounds of gossip: a crash is seen within about a second.
-const GOSSIP_INTERVAL: Duration = Duration::from_millis(150);
+/// Between two rounds of gossip: a crash is seen within about two seconds. Rounds are most of what an idle node computes.
+const GOSSIP_INTERVAL: Duration = Duration::from_millis(300);
 
 /// Wait before a watch that ended is opened anew.
 const REWATCH_PAUSE: Duration = Duration::from_secs(1);
@@ -37,6 +37,7 @@ pub struct Node {
     origin: Origin,
     actors: Vec<Handle<()>>,
     controllers: controllers::Queues,
+    kubelet: Option<kubelet::boot::Running>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -53,12 +54,13 @@ impl Node {
     /// [`StartError`] tells its user what to do.
     pub async fn start(stage: &Stage, config: Config, entrance: Entrance) -> Result<Self, StartError> {
         config.check()?;
+        kubelet::boot::check(&config).await?;
         let listener = boot::listen(config.api_listen).await?;
         let Booted { context, origin } = boot::boot(config, entrance).await?;
         let context = Arc::new(context);
         let gossip = start_gossip(&context)?;
         let controllers = controllers::Queues::start(stage, &context);
-        let mut node = Self { context, gossip, origin, actors: Vec::new(), controllers, tasks: Mutex::default() };
+        let mut node = Self { context, gossip, origin, actors: Vec::new(), controllers, kubelet: None, tasks: Mutex::default() };
         node.start_actors(stage);
         node.serve(listener);
         Ok(node)
@@ -80,6 +82,7 @@ impl Node {
         self.context.endpoint.admit(Arc::new(admission));
         self.actors = vec![peers, api, voters.clone(), feed, scheduler];
         let tasks = self.tasks.get_mut();
+        self.kubelet = kubelet::start(stage, &self.context, tasks);
         tasks.spawn(refresh_on_membership(self.context.clone(), self.actors.clone()));
         tasks.spawn(refresh_on(self.context.raft.leadership(), self.actors.clone()));
         tasks.spawn(refresh_on(self.context.cluster_key.subscribe(), self.actors.clone()));
@@ -90,7 +93,11 @@ impl Node {
 
     fn serve(&mut self, listener: TcpListener) {
         let Context { endpoint, raft, peers, .. } = &*self.context;
-        let rpc = Rpc { context: self.context.clone(), agreement: raft.rpc_service() };
+        let (serving, members) = (self.context.clone(), peers.clone());
+        let local = move || serving.api.borrow().as_ref().map(|serving| serving.server.client());
+        let name_of = move |id| members.load().get(id).map(|peer| peer.name.clone());
+        let asked = node_api::Server::new(Arc::new(local), Arc::new(name_of));
+        let rpc = Rpc { context: self.context.clone(), api: asked, agreement: raft.rpc_service() };
         endpoint.serve(Protocol::Raft, raft.raft_service());
         endpoint.serve(Protocol::Rpc, Arc::new(rpc));
         endpoint.serve(Protocol::Gossip, self.gossip.handler());
@@ -129,6 +136,10 @@ impl Node {
 
     /// Stops in reverse: no new work, requests drain, leadership is handed over, peers are told goodbye.
     pub async fn stop(&self) {
+        if let Some(kubelet) = &self.kubelet {
+            kubelet.pods.stop().await;
+            kubelet.node.stop().await;
+        }
         for actor in &self.actors {
             actor.stop().await;
         }

@@ -42,8 +42,8 @@ const TEXT_LIMIT: usize = 64;
 /// Messages that may wait to be read: some rounds of a large cluster; more are lost, as on UDP.
 const INBOX: usize = 256;
 
-/// Silence that makes a node dead, in gossip intervals: a crash is seen in about a second at 100 ms.
-const SILENCE_INTERVALS: f64 = 10.0;
+/// Silence that makes a node dead, in gossip intervals: a crash is seen in about two seconds at 300 ms.
+const SILENCE_INTERVALS: f64 = 6.0;
 
 /// Heartbeats remembered per node. Few, so that a stream of quick ones never makes the detector impatient: with a
 /// prior of two intervals, weighing as much as five heartbeats, the silence never falls below [`SILENCE_INTERVALS`].
@@ -70,7 +70,7 @@ pub struct GossipConfig {
     pub cluster: String,
     /// Higher at each start of this node than before: milliseconds since 1970, say.
     pub generation: u64,
-    /// Between rounds; 100 to 250 ms.
+    /// Between rounds; 100 to 500 ms.
     pub interval: Duration,
 }
 

@@ -23,6 +23,9 @@ pub trait Change {
 
     /// Whether it is there no longer.
     fn removed(&self) -> bool;
+
+    /// Objects of a kind in its namespace, at this change or later.
+    fn neighbours(&self, kind: &'static Kind) -> Vec<Object>;
 }
 
 /// Which kinds are watched.

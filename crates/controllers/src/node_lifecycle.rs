@@ -38,8 +38,8 @@ pub const CONTROLLER: Controller = Controller {
     reconcile,
 };
 
-/// Silence before a member counts as not there. Gossip takes about a second to notice; together under 5 s.
-const SILENCE: SignedDuration = SignedDuration::from_secs(3);
+/// Silence before a member counts as not there. Gossip takes about two seconds to notice; together under 5 s.
+const SILENCE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Age of a Lease before a node that is no member counts as not there: upstream's node-monitor-grace-period, rounded up.
 const LEASE_GRACE: SignedDuration = SignedDuration::from_secs(50);

@@ -60,6 +60,12 @@ pub trait View {
     /// Objects of a kind in one namespace (empty: in all), in the order of their keys.
     fn list<'a>(&'a self, kind: &'a Kind, namespace: &'a str) -> Box<dyn Iterator<Item = Object> + 'a>;
 
+    /// Objects of a kind in one namespace that have all of these labels; the others need not be decoded.
+    fn labelled<'a>(&'a self, kind: &'a Kind, namespace: &'a str, labels: &'a [(&'a str, &'a str)]) -> Vec<Object> {
+        let fits = |object: &Object| labels.iter().all(|(key, value)| api::meta::label(object, key) == Some(value));
+        self.list(kind, namespace).filter(fits).collect()
+    }
+
     /// Objects of any kind with an `ownerReferences` entry of this UID.
     fn by_owner<'a>(&'a self, uid: &'a str) -> Box<dyn Iterator<Item = Object> + 'a>;
 

@@ -56,6 +56,15 @@ impl World {
         self
     }
 
+    pub(crate) fn without(mut self, kind: &'static Kind, namespace: &str, name: &str) -> Self {
+        self.objects.remove(&(prefix(kind), namespace.into(), name.into()));
+        self
+    }
+
+    pub(crate) fn object(&self, kind: &'static Kind, namespace: &str, name: &str) -> Object {
+        self.get(kind, namespace, name).unwrap_or_else(|| panic!("{} {namespace}/{name} is there", kind.plural))
+    }
+
     pub(crate) fn plan(&self, controller: &Controller, key: &Key) -> Plan {
         (controller.reconcile)(self, key, Timestamp::UNIX_EPOCH)
     }
@@ -65,7 +74,7 @@ impl World {
         self.plan(controller, key).actions.iter().map(tell).collect()
     }
 
-    /// The keys that a change wakes.
+    /// The keys that a change wakes where nothing else is.
     pub(crate) fn keys(
         controller: &Controller,
         kind: &'static Kind,
@@ -74,8 +83,21 @@ impl World {
         old: Option<Value>,
         new: Option<Value>,
     ) -> Vec<Key> {
+        Self::default().woken(controller, kind, namespace, name, old, new)
+    }
+
+    /// The keys that a change wakes.
+    pub(crate) fn woken(
+        &self,
+        controller: &Controller,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+        old: Option<Value>,
+        new: Option<Value>,
+    ) -> Vec<Key> {
         let whole = |object: Option<Value>| object.map(|object| Arc::new(complete(kind, namespace, name, object)));
-        let change = Changed { kind, namespace, name, old: whole(old), new: whole(new) };
+        let change = Changed { kind, namespace, name, old: whole(old), new: whole(new), world: self };
         let watches = controller.watches.iter();
         let concerned = watches.filter(|watch| watch.kinds.each().any(|watched| std::ptr::eq(watched, kind)));
         let mut keys = Vec::new();
@@ -146,6 +168,7 @@ struct Changed<'a> {
     name: &'a str,
     old: Option<Object>,
     new: Option<Object>,
+    world: &'a World,
 }
 
 impl Change for Changed<'_> {
@@ -171,5 +194,9 @@ impl Change for Changed<'_> {
 
     fn removed(&self) -> bool {
         self.new.is_none()
+    }
+
+    fn neighbours(&self, kind: &'static Kind) -> Vec<Object> {
+        self.world.list(kind, self.namespace).collect()
     }
 }

@@ -32,7 +32,7 @@ fn a_silent_member_is_unknown_and_its_pods_are_not_ready() {
     let world =
         |silent| World::default().member(member(silent)).with(&NODE, "", "a", node("True")).with(&POD, "n", "p", pod());
     assert_eq!(check(&world(None), &[]), None);
-    assert_eq!(check(&world(Some(1)), &[]), Some(after(NOW, SignedDuration::from_secs(2))));
+    assert_eq!(check(&world(Some(1)), &[]), Some(after(NOW, SignedDuration::from_secs(1))));
     check(&world(Some(3)), &["patch nodes a", "event NodeNotReady", "patch pods n/p"]);
 }
 
