@@ -13,13 +13,13 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::select_all;
 use parking_lot::Mutex;
-use store::{Record, Scope, Storage};
+use store::{Freshness, Record, Scope, Storage, View};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error, info};
 
-use super::{Queues, facts};
 use super::snapshot::Changed;
+use super::{Queues, facts};
 use crate::context::Context;
 use crate::host::{Error, Next, Rules, Work};
 
@@ -99,7 +99,7 @@ async fn round(context: &Context, queues: &Queues) -> Result<(), Error> {
     let view = context.view().await?;
     for kind in stored() {
         for (at, record) in view.range(&object::prefix(kind, ""), None).enumerate() {
-            queues.tell(kind, None, Some(record));
+            queues.tell(&view, kind, None, Some(record));
             if at % RECORDS_AT_ONCE == RECORDS_AT_ONCE - 1 {
                 tokio::task::yield_now().await;
             }
@@ -113,17 +113,21 @@ async fn round(context: &Context, queues: &Queues) -> Result<(), Error> {
     let (mut news, end) = (select_all(news), Instant::now() + RESYNC);
     while let Ok(next) = timeout_at(end, news.next()).await {
         let (kind, batch) = next.ok_or("the watches ended")?;
-        batch?.iter().for_each(|event| queues.tell(kind, event.old.as_deref(), event.new.as_deref()));
+        let batch = batch?;
+        let Some(first) = batch.first() else { continue };
+        // Watches are told before views: what is woken must not read the past.
+        let view = context.raft.read(Freshness::AtLeast(first.revision)).await?;
+        batch.iter().for_each(|event| queues.tell(&view, kind, event.old.as_deref(), event.new.as_deref()));
     }
     Ok(())
 }
 
 impl Queues {
     /// Wakes the keys that a change concerns.
-    fn tell(&self, kind: &'static Kind, old: Option<&Record>, new: Option<&Record>) {
+    fn tell(&self, view: &View, kind: &'static Kind, old: Option<&Record>, new: Option<&Record>) {
         let Some(subject) = new.or(old) else { return };
         let Some(key) = api::key::parse(&subject.key) else { return };
-        let change = Changed { kind, key, old, new, objects: &self.objects, former: OnceCell::new() };
+        let change = Changed { kind, key, old, new, objects: &self.objects, former: OnceCell::new(), view };
         for (controller, handle) in &self.rows {
             let watches =
                 controller.watches.iter().filter(|watch| watch.kinds.each().any(|one| std::ptr::eq(one, kind)));

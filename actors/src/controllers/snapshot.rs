@@ -87,6 +87,15 @@ impl controllers::View for Snapshot<'_> {
         self.lazily(self.view.range(&object::prefix(kind, namespace), None).cloned().collect())
     }
 
+    fn labelled<'a>(&'a self, kind: &'a Kind, namespace: &'a str, labels: &'a [(&'a str, &'a str)]) -> Vec<Object> {
+        let has = |record: &Record, (key, value): &(&str, &str)| {
+            record.labels.iter().any(|(name, text)| **name == **key && **text == **value)
+        };
+        let prefix = object::prefix(kind, namespace);
+        let found = self.view.range(&prefix, None).filter(|record| labels.iter().all(|label| has(record, label)));
+        found.map(|record| self.objects.get(record)).collect()
+    }
+
     fn by_owner<'a>(&'a self, uid: &'a str) -> Box<dyn Iterator<Item = Object> + 'a> {
         Box::new(self.view.by_index(OWNER_INDEX, uid).map(|record| self.objects.get(record)))
     }
@@ -109,6 +118,8 @@ pub(super) struct Changed<'a> {
     pub(super) new: Option<&'a Record>,
     pub(super) objects: &'a Decoded,
     pub(super) former: OnceCell<Object>,
+    /// Holds the change, and perhaps later ones.
+    pub(super) view: &'a View,
 }
 
 impl Change for Changed<'_> {
@@ -135,5 +146,10 @@ impl Change for Changed<'_> {
 
     fn removed(&self) -> bool {
         self.new.is_none()
+    }
+
+    fn neighbours(&self, kind: &'static Kind) -> Vec<Object> {
+        let prefix = object::prefix(kind, self.key.namespace);
+        self.view.range(&prefix, None).map(|record| self.objects.get(record)).collect()
     }
 }
