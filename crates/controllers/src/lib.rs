@@ -15,7 +15,10 @@
 
 pub mod change;
 pub mod cluster_role_aggregation;
+pub mod cluster_services;
 pub mod endpoint_slice;
+pub mod endpoint_slice_mirroring;
+pub mod endpoints;
 pub mod garbage_collector;
 pub mod namespace;
 pub mod node_lifecycle;
@@ -68,7 +71,10 @@ pub struct Controller {
 /// Every controller.
 pub const CONTROLLERS: &[Controller] = &[
     cluster_role_aggregation::CONTROLLER,
+    cluster_services::CONTROLLER,
     endpoint_slice::CONTROLLER,
+    endpoint_slice_mirroring::CONTROLLER,
+    endpoints::CONTROLLER,
     garbage_collector::CONTROLLER,
     namespace::CONTROLLER,
     node_lifecycle::CONTROLLER,

@@ -9,6 +9,17 @@ pub const PREFIX: &str = "system:controller:";
 pub const CONTROLLERS: &[(&str, &[RuleRow])] = &[
     ("clusterrole-aggregation-controller", &[on("escalate,get,list,patch,update,watch", RBAC, "clusterroles")]),
     (
+        // Of this project: keeps default/kubernetes and kube-system/kube-dns.
+        "cluster-services-controller",
+        &[
+            on("create,get,list,patch,watch", "", "services"),
+            on("create,get,list,update,watch", "", "endpoints"),
+            on("create", "", "endpoints/restricted"),
+            on("create,delete,get,list,update,watch", "discovery.k8s.io", "endpointslices"),
+            on("create", "discovery.k8s.io", "endpointslices/restricted"),
+        ],
+    ),
+    (
         "cronjob-controller",
         &[
             on("get,list,update,watch", "batch", "cronjobs"),
