@@ -10,6 +10,7 @@ pub mod ca;
 pub mod callers;
 pub mod channel;
 mod codec;
+pub mod dataplane;
 pub mod endpoint;
 pub mod gossip;
 pub mod id;
