@@ -2,44 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use cluster::Kubectl;
-
-/// One command.
-pub(crate) struct Row {
-    arguments: &'static str,
-    input: &'static str,
-    parts: &'static [&'static str],
-    since: u32,
-}
-
-impl Row {
-    /// Runs it in this namespace, where the client's release can do it.
-    pub(crate) fn run(&self, kubectl: &Kubectl, namespace: &str) -> Result<()> {
-        if kubectl.minor() < self.since {
-            return Ok(());
-        }
-        let fill = |text: &str| text.replace("NS", namespace);
-        let parts: Vec<_> = self.parts.iter().map(|part| fill(part)).collect();
-        let parts: Vec<_> = parts.iter().map(String::as_str).collect();
-        let ended = kubectl.run(&fill(self.arguments), &fill(self.input))?;
-        ended.prints(&parts).with_context(|| self.arguments)?;
-        Ok(())
-    }
-}
-
-const fn row(arguments: &'static str, parts: &'static [&'static str]) -> Row {
-    Row { arguments, input: "", parts, since: 0 }
-}
-
-/// Clients before this minor version ask for what Kubernetes serves no longer.
-const fn since(minor: u32, arguments: &'static str, parts: &'static [&'static str]) -> Row {
-    Row { arguments, input: "", parts, since: minor }
-}
-
-const fn with(arguments: &'static str, input: &'static str, parts: &'static [&'static str]) -> Row {
-    Row { arguments, input, parts, since: 0 }
-}
+use anyhow::Result;
+use cluster::{Kubectl, Row, row, since, with};
 
 const APPLIED: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: applied\n  labels: {app: web}\ndata:\n  a: '1'\n  b: '2'\n";
