@@ -18,15 +18,17 @@ pub mod read;
 
 pub mod access_review;
 pub mod config_map;
+pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoints;
-pub mod deployment;
 pub mod event;
 pub mod ip_address;
 pub mod lease;
 pub mod namespace;
 pub mod node;
 pub mod pod;
+pub mod pod_template;
+pub mod priority_class;
 pub mod rbac;
 pub mod replica_set;
 pub mod secret;
@@ -291,6 +293,7 @@ pub const GROUPS: &[Group] = &[
     Group { name: "authorization.k8s.io", versions: &["v1"] },
     Group { name: "rbac.authorization.k8s.io", versions: &["v1"] },
     Group { name: "networking.k8s.io", versions: &["v1"] },
+    Group { name: "scheduling.k8s.io", versions: &["v1"] },
     Group { name: "coordination.k8s.io", versions: &["v1"] },
     Group { name: "discovery.k8s.io", versions: &["v1"] },
 ];
@@ -304,6 +307,7 @@ pub const KINDS: &[&Kind] = &[
     &node::NODE,
     &pod::binding::BINDING,
     &pod::POD,
+    &pod_template::POD_TEMPLATE,
     &secret::SECRET,
     &service::SERVICE,
     &service_account::SERVICE_ACCOUNT,
@@ -322,6 +326,7 @@ pub const KINDS: &[&Kind] = &[
     &rbac::ROLE,
     &ip_address::IP_ADDRESS,
     &service_cidr::SERVICE_CIDR,
+    &priority_class::PRIORITY_CLASS,
     &lease::LEASE,
     &endpoint_slice::ENDPOINT_SLICE,
 ];

@@ -3,7 +3,7 @@
 //! (NamespaceLifecycle, NodeRestriction; the escalation check of RBAC objects).
 
 use api::{
-    kinds::{Kind, namespace::NAMESPACE},
+    kinds::{Kind, namespace::NAMESPACE, pod::POD, priority_class::PRIORITY_CLASS},
     meta,
     status::{Cause, Details, Status},
 };
@@ -17,6 +17,17 @@ use crate::{
     shared::Shared,
     status::{ApiError, resource},
 };
+
+mod pod;
+
+/// Completes a new object, served form and defaulted, from what other objects say; what was read becomes guards.
+pub type Complete = fn(&View, &mut Value) -> Result<Vec<Guard>, ApiError>;
+
+/// What completes new objects of a kind, if anything does.
+#[must_use]
+pub fn completion(kind: &Kind) -> Option<Complete> {
+    std::ptr::eq(kind, &POD).then_some(pod::complete as Complete)
+}
 
 /// Namespaces that cannot be deleted.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
@@ -54,8 +65,11 @@ fn terminating(kind: &Kind, namespace: &str, name: &str) -> ApiError {
 ///
 /// # Errors
 /// 403 where not.
-pub fn create(shared: &Shared, _view: &View, request: &Request, object: &Value) -> Result<Vec<Guard>, ApiError> {
+pub fn create(shared: &Shared, view: &View, request: &Request, object: &Value) -> Result<Vec<Guard>, ApiError> {
     authz::escalation(shared, request, object, None)?;
+    if std::ptr::eq(request.target.kind, &PRIORITY_CLASS) {
+        pod::only_default(view, object)?;
+    }
     node(shared, request, Some(object), None)
 }
 
@@ -65,12 +79,15 @@ pub fn create(shared: &Shared, _view: &View, request: &Request, object: &Value) 
 /// 403 where not.
 pub fn update(
     shared: &Shared,
-    _view: &View,
+    view: &View,
     request: &Request,
     old: &Value,
     new: &Value,
 ) -> Result<Vec<Guard>, ApiError> {
     authz::escalation(shared, request, new, Some(old))?;
+    if std::ptr::eq(request.target.kind, &PRIORITY_CLASS) {
+        pod::only_default(view, new)?;
+    }
     node(shared, request, Some(new), Some(old))
 }
 

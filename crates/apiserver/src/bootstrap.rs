@@ -7,7 +7,12 @@ use std::collections::HashMap;
 
 use api::{
     kinds::{
-        self, Kind, config_map::CONFIG_MAP, namespace::NAMESPACE, rbac, service_account::SERVICE_ACCOUNT,
+        self, Kind,
+        config_map::CONFIG_MAP,
+        namespace::NAMESPACE,
+        priority_class::{self, PRIORITY_CLASS},
+        rbac,
+        service_account::SERVICE_ACCOUNT,
         service_cidr::SERVICE_CIDR,
     },
     meta,
@@ -32,6 +37,10 @@ impl ApiServer {
             ensure(&client, &NAMESPACE, "", name, namespace).await?;
         }
         roles(&client).await?;
+        for (name, value, description) in priority_class::SYSTEM {
+            let class = json!({ "metadata": { "name": name }, "value": value, "description": description });
+            ensure(&client, &PRIORITY_CLASS, "", name, class).await?;
+        }
         for namespace in NAMESPACES {
             ensure(&client, &SERVICE_ACCOUNT, namespace, "default", json!({ "metadata": { "name": "default" } }))
                 .await?;

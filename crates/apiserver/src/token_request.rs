@@ -60,6 +60,13 @@ fn mint(shared: &Shared, request: &Request, view: &View, spec: &mut TokenSpec) -
             _ => ("nodes", ""),
         };
         let bound = stored(view, plural, namespace, &reference.name)?;
+        if kind == "Pod" && text(&bound, "/spec/serviceAccountName") != target.name {
+            let why = format!(
+                "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+                target.name
+            );
+            return Err(ApiError::bad_request(why));
+        }
         check_uid(target.kind, &target.name, reference, meta::uid(&bound))?;
         reference.uid = meta::uid(&bound).to_owned();
         let host = text(&bound, "/spec/nodeName");

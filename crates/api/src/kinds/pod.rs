@@ -157,8 +157,17 @@ fn prepare_create(pod: &mut Value, _: &Ctx) {
     meta::set_generation(pod, 1);
 }
 
+/// Fields of the spec that admission set; who writes a pod back without them means no harm.
+const ADMITTED: [&str; 2] = ["priority", "preemptionPolicy"];
+
 fn prepare_update(new: &mut Value, old: &Value) {
     carry_over(new, old, "status");
+    for field in ADMITTED {
+        let known = old.get("spec").and_then(|spec| spec.get(field));
+        if let (Some(spec), Some(known)) = (new.get_mut("spec").and_then(Value::as_object_mut), known) {
+            spec.entry(field).or_insert_with(|| known.clone());
+        }
+    }
     count_generation(new, old);
 }
 

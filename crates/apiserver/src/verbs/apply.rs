@@ -62,6 +62,5 @@ fn create_step(
     let entries = meta::get(&new).and_then(|m| m.get("managedFields")).cloned();
     let mut new = create::prepare(request, new, uid)?;
     meta::set(&mut new, "managedFields", entries);
-    let new = create::finish(request, options, new, |_, _, _| Ok(()))?;
-    create::decide(shared, view, request, &new)
+    create::complete_and_decide(shared, view, request, options, new, |_, _, _| Ok(()))
 }

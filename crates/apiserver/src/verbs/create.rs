@@ -62,10 +62,37 @@ async fn create_named(
     object: Value,
 ) -> Result<Reply, ApiError> {
     let kind = request.target.kind;
-    let object = finish(request, options, object, ownership::created)?;
+    // What no other object has a say in is finished once, whatever happens meanwhile.
+    let early = admit::completion(kind).is_none();
+    let early = early.then(|| finish(request, options, object.clone(), ownership::created)).transpose()?;
     let contended = || ApiError::contended(kind, meta::name(&object));
-    let made = commit::run(shared, options.terms(), contended, |view| decide(shared, view, request, &object)).await;
+    let settle = |view: &View| match &early {
+        Some(object) => decide(shared, view, request, object, Vec::new()),
+        None => complete_and_decide(shared, view, request, options, object.clone(), ownership::created),
+    };
+    let made = commit::run(shared, options.terms(), contended, settle).await;
     made.map(|reply| if options.dry_run { unversioned(kind, reply) } else { reply })
+}
+
+/// Completes a new object from what others say, finishes it and puts it where nothing is yet.
+pub(super) fn complete_and_decide(
+    shared: &Arc<Shared>,
+    view: &View,
+    request: &Request,
+    options: &WriteOptions,
+    mut object: Value,
+    own: fn(&Request, &WriteOptions, &mut Value) -> Result<(), ApiError>,
+) -> Result<Step, ApiError> {
+    let kind = request.target.kind;
+    let mut guards = Vec::new();
+    if let Some(complete) = admit::completion(kind) {
+        // That there is no such namespace is told before anything else.
+        admit::namespace_open(view, kind, meta::namespace(&object), meta::name(&object))?;
+        form::default(kind, &mut object);
+        guards = complete(view, &mut object)?;
+    }
+    let object = finish(request, options, object, own)?;
+    decide(shared, view, request, &object, guards)
 }
 
 /// What a dry run would have made has no version.
@@ -91,7 +118,7 @@ pub(super) fn prepare(request: &Request, mut object: Value, uid: &str) -> Result
 }
 
 /// Defaults, validates and brings the object into its stored form.
-pub(super) fn finish(
+fn finish(
     request: &Request,
     options: &WriteOptions,
     mut object: Value,
@@ -107,11 +134,17 @@ pub(super) fn finish(
 }
 
 /// Puts it where nothing is yet.
-pub(super) fn decide(shared: &Arc<Shared>, view: &View, request: &Request, object: &Value) -> Result<Step, ApiError> {
+fn decide(
+    shared: &Arc<Shared>,
+    view: &View,
+    request: &Request,
+    object: &Value,
+    mut guards: Vec<Guard>,
+) -> Result<Step, ApiError> {
     let kind = request.target.kind;
     let (namespace, name) = (meta::namespace(object), meta::name(object));
     let key = object::key(kind, namespace, name);
-    let mut guards = admit::namespace_open(view, kind, namespace, name)?;
+    guards.extend(admit::namespace_open(view, kind, namespace, name)?);
     if view.get(&key).is_some() {
         return Err(ApiError::already_exists(kind, name));
     }
