@@ -41,9 +41,13 @@ const TABLE: &[Row] = &[
     row(Protocol::Rpc, 0x000..=0x0ff, Who::Members),
     // Proposals and read indexes, forwarded by API servers.
     row(Protocol::Rpc, 0x100..=0x1ff, Who::Voters),
+    // Logs, commands and ports of the callee's pods: an API server has judged the user.
+    row(Protocol::Rpc, 0x200..=0x2ff, Who::Voters),
     row(Protocol::Gossip, 0..=0, Who::Members),
     // Only bytes: the user is proven to the API server within them.
     row(Protocol::Pipe, 0..=0, Who::Members),
+    // Packets from the sender's own pod ranges. There are no streams, hence no methods to call.
+    row(Protocol::Pods, 0..=0, Who::Members),
 ];
 
 /// Whether this caller may call this method.
@@ -89,9 +93,10 @@ mod tests {
         for (protocol, ranges) in [
             (Protocol::Join, vec![(0, 0, [true; 4]), (1, u16::MAX, NONE)]),
             (Protocol::Raft, vec![(0, 0xff, LOG_HOLDERS), (0x100, u16::MAX, NONE)]),
-            (Protocol::Rpc, vec![(0, 0xff, MEMBERS), (0x100, 0x1ff, VOTERS), (0x200, u16::MAX, NONE)]),
+            (Protocol::Rpc, vec![(0, 0xff, MEMBERS), (0x100, 0x2ff, VOTERS), (0x300, u16::MAX, NONE)]),
             (Protocol::Gossip, vec![(0, 0, MEMBERS), (1, u16::MAX, NONE)]),
             (Protocol::Pipe, vec![(0, 0, MEMBERS), (1, u16::MAX, NONE)]),
+            (Protocol::Pods, vec![(0, 0, MEMBERS), (1, u16::MAX, NONE)]),
         ] {
             for (first, last, expect) in ranges {
                 (first..=last).for_each(|method| check(protocol, method, expect));
@@ -107,6 +112,7 @@ mod tests {
             (Protocol::Rpc, false),
             (Protocol::Gossip, false),
             (Protocol::Pipe, false),
+            (Protocol::Pods, false),
         ] {
             assert_eq!(opens(protocol, Caller::Anonymous), expect, "{protocol:?}");
         }

@@ -27,6 +27,8 @@ pub enum Protocol {
     Gossip,
     /// `mesh/pipe/1`: raw TCP bytes to an API server.
     Pipe,
+    /// `mesh/pods/1`: pods' packets, as datagrams, between the endpoints that are for nothing else.
+    Pods,
 }
 
 /// Names one call within a [`Protocol`]; the numbers are on the wire and never change their meaning.

@@ -102,7 +102,7 @@ impl Endpoint {
 
     fn start_on(config: EndpointConfig, socket: Arc<dyn quinn::AsyncUdpSocket>) -> Result<Self, EndpointError> {
         let credentials = Credentials::new(vec![config.certificate, config.authority], config.identity.key())?;
-        let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls::server(credentials.clone())?));
+        let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls::server(credentials.clone(), tls::CONTROL)?));
         server.transport_config(transport::config(STREAMS_UNJUDGED, CONNECTION_WINDOW_UNJUDGED));
         let endpoint = quinn::Endpoint::new_with_abstract_socket(
             transport::endpoint_config(&config.identity),

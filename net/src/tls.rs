@@ -11,7 +11,8 @@ use std::{
 use arc_swap::ArcSwap;
 use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
+    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
+    SignatureScheme,
     client::{
         ResolvesClientCert, Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -38,7 +39,15 @@ const ALPN: &[(Protocol, &[u8])] = &[
     (Protocol::Rpc, b"mesh/rpc/1"),
     (Protocol::Gossip, b"mesh/gossip/1"),
     (Protocol::Pipe, b"mesh/pipe/1"),
+    (Protocol::Pods, b"mesh/pods/1"),
 ];
+
+/// What the control endpoint offers.
+pub(crate) const CONTROL: &[Protocol] =
+    &[Protocol::Join, Protocol::Raft, Protocol::Rpc, Protocol::Gossip, Protocol::Pipe];
+
+/// What the pods' endpoint offers.
+pub(crate) const PODS: &[Protocol] = &[Protocol::Pods];
 
 /// No TLS configuration could be made.
 #[derive(Debug, thiserror::Error)]
@@ -207,7 +216,12 @@ pub(crate) fn client(
     protocol: Protocol,
     expect: Expect,
 ) -> Result<QuicClientConfig, TlsError> {
-    let provider = Arc::new(ring::default_provider());
+    let mut provider = ring::default_provider();
+    if protocol == Protocol::Pods {
+        // AES-256 would cost a fifth of the throughput. The server goes by our order.
+        provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    }
+    let provider = Arc::new(provider);
     let mut config = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13])
         .map_err(TlsError::new)?
@@ -220,8 +234,8 @@ pub(crate) fn client(
     QuicClientConfig::try_from(config).map_err(TlsError::new)
 }
 
-/// What the accepting side brings to all handshakes.
-pub(crate) fn server(credentials: Arc<Credentials>) -> Result<QuicServerConfig, TlsError> {
+/// What the accepting side brings to all handshakes, which are for one of these protocols.
+pub(crate) fn server(credentials: Arc<Credentials>, offered: &[Protocol]) -> Result<QuicServerConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13])
@@ -230,7 +244,8 @@ pub(crate) fn server(credentials: Arc<Credentials>) -> Result<QuicServerConfig, 
         .with_cert_resolver(credentials);
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    config.alpn_protocols = ALPN.iter().map(|(_, alpn)| alpn.to_vec()).collect();
+    config.alpn_protocols =
+        ALPN.iter().filter(|(known, _)| offered.contains(known)).map(|(_, alpn)| alpn.to_vec()).collect();
     QuicServerConfig::try_from(config).map_err(TlsError::new)
 }
 

@@ -99,6 +99,8 @@ pub(crate) enum Target {
     Gateway(u32, IpAddr),
     /// Nowhere: the sender is told that it is unreachable.
     Unreachable,
+    /// Nowhere, silently.
+    Discard,
 }
 
 /// A route of the main table.
@@ -110,9 +112,16 @@ pub(crate) struct Route {
     pub(crate) target: Target,
     /// The source that packets of this machine get which have none yet.
     pub(crate) source: Option<IpAddr>,
+    /// Of several routes to the same the lowest is taken; 0 leaves it to the kernel.
+    pub(crate) metric: u32,
 }
 
 impl Route {
+    /// A route that leads nowhere yet.
+    pub(crate) fn new(to: IpNet) -> Self {
+        Self { to, target: Target::Unreachable, source: None, metric: 0 }
+    }
+
     pub(super) fn message(&self) -> RouteMessage {
         let mut message = route_to(self.to);
         message.header.protocol = RouteProtocol::Static;
@@ -129,6 +138,10 @@ impl Route {
                 attributes.extend([RouteAttribute::Oif(link), RouteAttribute::Gateway(route_address(gateway))]);
             }
             Target::Unreachable => message.header.kind = RouteType::Unreachable,
+            Target::Discard => message.header.kind = RouteType::BlackHole,
+        }
+        if self.metric > 0 {
+            attributes.push(RouteAttribute::Priority(self.metric));
         }
         attributes.extend(self.source.map(|source| RouteAttribute::PrefSource(route_address(source))));
         message

@@ -81,7 +81,7 @@ fn attach_inside(pod: &Pod<'_>, netlink: &mut Netlink) -> io::Result<()> {
         };
         netlink.add_address(link, *address)?;
         netlink.set_neighbour(link, gateway, HOST_MAC)?;
-        netlink.set_route(&Route { to: all, target: Target::Gateway(link, gateway), source: None })?;
+        netlink.set_route(&Route { target: Target::Gateway(link, gateway), ..Route::new(all) })?;
     }
     Ok(())
 }
@@ -95,7 +95,7 @@ fn attach_outside(pod: &Pod<'_>, name: &str, mac: Mac) -> io::Result<()> {
     netlink.set_up(link, Some(pod.mtu))?;
     for address in pod.addresses {
         netlink.set_neighbour(link, *address, mac)?;
-        netlink.set_route(&Route { to: IpNet::from(*address), target: Target::Link(link), source: None })?;
+        netlink.set_route(&Route { target: Target::Link(link), ..Route::new(IpNet::from(*address)) })?;
     }
     Ok(())
 }
@@ -136,9 +136,7 @@ pub(super) fn prepare_node(ranges: &[IpNet]) -> io::Result<()> {
         keep_router_advertisements()?;
         set("ipv6/conf/all/forwarding", "1")?;
     }
-    ranges
-        .iter()
-        .try_for_each(|range| netlink.set_route(&Route { to: *range, target: Target::Unreachable, source: None }))
+    ranges.iter().try_for_each(|range| netlink.set_route(&Route::new(*range)))
 }
 
 /// Takes back the routes of [`prepare_node`]; forwarding stays, others may rely on it by now.

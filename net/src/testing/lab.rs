@@ -77,7 +77,7 @@ impl Machine {
             netlink.set_up(link, None).unwrap();
             own.iter().for_each(|address| netlink.add_address(link, parse(address)).unwrap());
             for address in others {
-                let route = Route { to: IpNet::from(parse(address)), target: Target::Link(link), source: None };
+                let route = Route { target: Target::Link(link), ..Route::new(IpNet::from(parse(address))) };
                 netlink.set_route(&route).unwrap();
             }
         });
@@ -101,13 +101,24 @@ impl Machine {
         });
     }
 
+    /// Leads packets to there onto a link: an address or a range.
+    pub(crate) fn route(&self, link: &str, to: &str) {
+        let to = to.parse().unwrap_or_else(|_| IpNet::from(parse(to)));
+        self.run(|| {
+            let mut netlink = Netlink::open().unwrap();
+            let link = netlink.link(link).unwrap().unwrap();
+            netlink.set_route(&Route { target: Target::Link(link), ..Route::new(to) }).unwrap();
+        });
+    }
+
     /// Sends a datagram of so many bytes; tells who got there from where.
     pub(crate) fn datagram(&self, from: Option<IpAddr>, to: &Self, address: IpAddr, length: usize) -> Option<IpAddr> {
         let server = to.run(|| UdpSocket::bind(SocketAddr::new(address, PORT)).unwrap());
         server.set_read_timeout(Some(PACKET_TIMEOUT)).unwrap();
         let client = from.unwrap_or_else(|| any(address));
-        let sent = self.attempt(|| UdpSocket::bind((client, 0))?.send_to(&vec![7; length], (address, PORT)));
-        sent.ok().filter(|sent| *sent == length)?;
+        // It stays until the end: an answer by ICMP finds nobody else.
+        let client = self.run(|| UdpSocket::bind((client, 0)).unwrap());
+        client.send_to(&vec![7; length], (address, PORT)).ok().filter(|sent| *sent == length)?;
         let mut buffer = vec![0; length + 1];
         let (received, from) = server.recv_from(&mut buffer).ok()?;
         (received == length && buffer[..length].iter().all(|byte| *byte == 7)).then(|| from.ip())
