@@ -18,8 +18,10 @@ use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
 use crate::{
+    http::query::Query,
     object,
     pipeline::{Request, User},
+    route::{Target, Verb},
     shared::Shared,
     status::ApiError,
 };
@@ -136,7 +138,14 @@ async fn follow_once(shared: &Shared) -> Result<(), ApiError> {
 /// # Errors
 /// 403 where not.
 pub(crate) fn resource(shared: &Shared, request: &Request) -> Result<(), ApiError> {
-    let (target, query) = (&request.target, &request.query);
+    self::target(shared, &request.user, request.verb, &request.target, &request.query)
+}
+
+/// May this user do this to that?
+///
+/// # Errors
+/// 403 where not.
+pub(crate) fn target(shared: &Shared, user: &User, verb: Verb, target: &Target, query: &Query) -> Result<(), ApiError> {
     let field_selector = query.get("fieldSelector").unwrap_or_default();
     let mut asked = Attributes {
         version: target.kind.version,
@@ -144,8 +153,8 @@ pub(crate) fn resource(shared: &Shared, request: &Request) -> Result<(), ApiErro
         field_selector,
         label_selector: query.get("labelSelector").unwrap_or_default(),
         ..Attributes::resource(
-            &request.user,
-            request.verb.as_str(),
+            user,
+            verb.as_str(),
             target.kind.group,
             target.kind.plural,
             &target.namespace,

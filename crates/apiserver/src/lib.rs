@@ -33,6 +33,7 @@ pub mod serve;
 pub mod server;
 pub mod shared;
 pub mod status;
+pub mod streams;
 pub mod token_request;
 pub mod tokens;
 pub mod verbs;

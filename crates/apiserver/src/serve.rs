@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::error;
@@ -22,6 +22,7 @@ use crate::{
     route::{self, Target, Verb},
     shared::Shared,
     status::ApiError,
+    streams::{self, Asked},
 };
 
 mod compress;
@@ -89,12 +90,16 @@ impl Handler for Front {
 
 async fn answer(shared: &Arc<Shared>, session: &Session, request: Request<Incoming>) -> Response<ReplyBody> {
     let started = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let upgrade = parts.extensions.remove::<OnUpgrade>();
     let head = Head::of(parts);
     let audit = head.headers.get("audit-id").filter(|id| id.len() <= 64).cloned();
     let target = route::target(&head.segments);
     let verb = target.as_ref().and_then(|t| t.verb(&head.method, &head.query));
     let answered = match &target {
+        Some(target) if streams::is_stream(target) => {
+            stream(shared, session, &head, target.clone(), verb, upgrade).await
+        }
         Some(target) => object(shared, session, &head, target.clone(), verb, body).await,
         None => document(shared, session, &head).await,
     };
@@ -111,6 +116,21 @@ async fn document(shared: &Arc<Shared>, session: &Session, head: &Head) -> Resul
     let verb = head.method.as_str().to_ascii_lowercase();
     authz::path(shared, &user, &verb, &head.path)?;
     documents::answer(shared, head).await
+}
+
+/// Logs, commands and forwarded ports of pods: they last as long as the client wants.
+async fn stream(
+    shared: &Arc<Shared>,
+    session: &Session,
+    head: &Head,
+    target: Target,
+    verb: Option<Verb>,
+    upgrade: Option<OnUpgrade>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let user = authn::user(shared, session, head).await?;
+    let verb = verb.filter(|verb| target.serves(*verb)).ok_or_else(ApiError::method_not_allowed)?;
+    authz::target(shared, &user, verb, &target, &head.query)?;
+    streams::answer(shared, Asked { user, verb, target, head, upgrade }).await
 }
 
 async fn object(

@@ -22,6 +22,7 @@ use crate::{
     secrets::Secrets,
     serve::Front,
     shared::Shared,
+    streams::Kubelets,
     tokens::{Tokens, TokensError},
 };
 
@@ -118,6 +119,11 @@ impl ApiServer {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(Arc::clone(&self.shared))
+    }
+
+    /// From now on streams of pods come from there; the first call counts.
+    pub fn reach(&self, kubelets: Arc<dyn Kubelets>) {
+        self.shared.streams.reach(kubelets);
     }
 
     /// Where others of the node add their checks.

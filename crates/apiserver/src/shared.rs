@@ -6,7 +6,10 @@ use store::Storage;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{allocate::Pools, authz::Rules, cache::Cache, config::Config, health::Health, metrics::Metrics, tokens::Tokens};
+use crate::{
+    allocate::Pools, authz::Rules, cache::Cache, config::Config, health::Health, metrics::Metrics, streams::Streams,
+    tokens::Tokens,
+};
 
 /// State of one server.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub struct Shared {
     pub tokens: Tokens,
     /// Counters.
     pub metrics: Metrics,
+    /// What streams of pods share.
+    pub streams: Streams,
     /// What `/readyz` and its kin look at.
     pub health: Health,
     /// Places of reading requests.
@@ -71,6 +76,7 @@ impl Shared {
             rules: Rules::default(),
             tokens,
             metrics: Metrics::default(),
+            streams: Streams::default(),
             health: Health::default(),
             reads: Arc::new(Semaphore::new(config.max_reads_in_flight)),
             writes: Arc::new(Semaphore::new(config.max_writes_in_flight)),
