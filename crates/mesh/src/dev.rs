@@ -137,6 +137,10 @@ impl Sandbox {
             mounts::remove_all(&folder)?;
         }
         subnet::free(Path::new(RUN), self.subnet)?;
+        for folder in [RUN, HOME] {
+            // Only the last sandbox leaves it empty.
+            let _ = fs::remove_dir(folder);
+        }
         Ok(killed)
     }
 }

@@ -114,6 +114,10 @@ pub(super) fn remove(sandbox: &Sandbox) -> Result<()> {
     for node in sandbox.nodes() {
         unname(&node.namespace())?;
     }
+    // By name first: with its namespace alone it would go some time later, and be in the way of the next of its name.
+    if Path::new("/sys/class/net").join(sandbox.uplink()).exists() {
+        ip(&format!("link delete {}\n", sandbox.uplink()))?;
+    }
     unname(&sandbox.switch())?;
     let table = sandbox.table();
     nft(&format!("table ip {table} {{}}\ndelete table ip {table}\n"))?;

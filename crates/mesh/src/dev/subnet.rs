@@ -14,8 +14,8 @@ fn files(run: &Path) -> PathBuf {
 /// Takes a free one for a sandbox.
 pub(super) fn take(run: &Path, name: &str) -> Result<u8> {
     let folder = files(run);
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     for subnet in 1..=u8::MAX {
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let path = folder.join(subnet.to_string());
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(mut file) => {
@@ -24,7 +24,8 @@ pub(super) fn take(run: &Path, name: &str) -> Result<u8> {
             }
             // Left by a sandbox of this name whose description is gone.
             Err(_) if fs::read_to_string(&path).is_ok_and(|holder| holder == name) => return Ok(subnet),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            // Another sandbox's; or the last one just left and took the folder with it.
+            Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {}
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         }
     }
@@ -34,9 +35,12 @@ pub(super) fn take(run: &Path, name: &str) -> Result<u8> {
 /// Gives it back.
 pub(super) fn free(run: &Path, subnet: u8) -> Result<()> {
     match fs::remove_file(files(run).join(subnet.to_string())) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
     }
+    // Only the last sandbox leaves it empty.
+    let _ = fs::remove_dir(files(run));
+    Ok(())
 }
 
 /// The host's address in it, and the nodes' gateway.
