@@ -18,7 +18,7 @@ pub struct History {
     pub containers: BTreeMap<String, ContainerHistory>,
     /// Pulls that failed, by reference.
     pub images: BTreeMap<String, Backoff>,
-    /// Lanes that failed, by [`crate::LaneKey`] as text.
+    /// Other things that failed: `volumes`, `sandbox`, `teardown`, `container/<name>`.
     pub lanes: BTreeMap<String, Backoff>,
     /// It is to end, and since when.
     pub ending: Option<Ending>,
@@ -28,8 +28,10 @@ pub struct History {
     pub last_status: Option<Value>,
     /// Init containers have all ended well in the sandbox of this attempt.
     pub initialized: Option<u32>,
-    /// Everything of it was taken away.
+    /// Its volumes were taken away.
     pub torn_down: bool,
+    /// The API was told that nothing of it is left.
+    pub confirmed: bool,
 }
 
 /// What is remembered of a container.
@@ -44,8 +46,8 @@ pub struct ContainerHistory {
     pub waiting: Option<(String, String)>,
     /// The newest attempt that an image was pulled for under policy `Always`.
     pub pulled_for: Option<u32>,
-    /// The attempt whose last words are known, and those.
-    pub message: Option<(u32, String)>,
+    /// Last words by attempt, of the newest attempts.
+    pub messages: BTreeMap<u32, String>,
     /// The attempt that is to be stopped although its pod goes on, and why.
     pub stop: Option<ContainerStop>,
     /// The attempt whose preStop hook has ended.
@@ -94,6 +96,8 @@ pub struct Ending {
     pub since: Timestamp,
     /// When the rest is killed.
     pub deadline: Timestamp,
+    /// The grace that the deadline came from, in seconds.
+    pub grace_seconds: i64,
 }
 
 /// A phase that stays, whatever containers do.

@@ -3,7 +3,7 @@
 //! Level-triggered: the same input gives the same plan, and a plan whose steps are under way may be made again.
 //! Spec: <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -13,8 +13,25 @@ use crate::{
     history::{History, Verdict},
     model::Pod,
     observed::{NodeFacts, Observed, References},
+    status,
     step::{Lane, LaneKey, StepResult},
 };
+
+mod end;
+mod ended;
+mod launch;
+mod orphan;
+mod probes;
+mod restart;
+mod results;
+pub(crate) mod run;
+mod start;
+pub(crate) mod view;
+
+#[cfg(test)]
+mod tests;
+
+use run::Run;
 
 /// All that a plan follows from.
 #[derive(Clone, Copy, Debug)]
@@ -63,12 +80,52 @@ pub struct Plan {
 /// What to do next for a pod.
 #[must_use]
 pub fn plan(input: &Input<'_>) -> Plan {
-    Plan { history: input.history.clone(), ..Plan::default() }
+    let mut run = Run::new(input);
+    remember(&mut run);
+    results::digest(&mut run);
+    end::decide(&mut run);
+    ended::read(&mut run);
+    match run.history.ending.clone() {
+        Some(ending) => end::advance(&mut run, &ending),
+        None => {
+            start::advance(&mut run);
+            restart::carry_out(&mut run);
+        }
+    }
+    probes::schedule(&mut run);
+    if input.pod.metadata.deletion_timestamp.is_none() {
+        ended::prune(&mut run);
+    }
+    let status = status::render(&mut run);
+    run.into_plan(status)
 }
 
-/// What to do with what is left of a pod that the API no longer has: all is killed with its remaining grace and taken away.
+/// What has to be known before all else.
+fn remember(run: &mut Run<'_>) {
+    let input = run.input;
+    if run.history.first_seen.is_none() {
+        let told = input.pod.status.get("startTime").and_then(Value::as_str).and_then(api::meta::parse_time);
+        run.history.first_seen = Some(told.unwrap_or(input.now));
+    }
+    if run.history.verdict.is_none() && input.observed.sandboxes.is_empty() {
+        run.history.verdict = input.refused.cloned();
+    }
+    for one in &input.observed.containers {
+        let known = run.of(&one.name);
+        known.attempts = known.attempts.max(one.attempt.saturating_add(1));
+    }
+}
+
+/// What to do with what is left of a pod that the API no longer has: all is stopped with the least grace and taken away. `logs` is
+/// the folder of its logs. Its [`Plan::finished`] means that nothing is left.
 #[must_use]
-pub fn plan_orphan(observed: &Observed, history: &History, in_flight: &BTreeSet<LaneKey>, now: Timestamp) -> Plan {
-    let _ = (observed, in_flight, now);
-    Plan { history: history.clone(), ..Plan::default() }
+pub fn plan_orphan(
+    observed: &Observed,
+    history: &History,
+    results: &[StepResult],
+    in_flight: &BTreeSet<LaneKey>,
+    logs: PathBuf,
+    now: Timestamp,
+) -> Plan {
+    orphan::plan(observed, history, results, in_flight, logs, now)
 }

@@ -22,7 +22,7 @@ pub struct Lane {
     /// In order.
     pub steps: Vec<Step>,
     /// A lane of the same key that is in flight is left to run if its deadline is this one or earlier. Else (it has none, or a later one) it is
-    /// abandoned, and this one runs. `None` never displaces anything.
+    /// abandoned, and this one runs. `None` never displaces anything. No steps: it is only abandoned, which counts as its end.
     pub deadline: Option<Timestamp>,
 }
 
@@ -44,7 +44,8 @@ pub enum LaneKey {
 /// One thing to do. Each may be repeated.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Make the folders and write the files; then [`crate::observed::Volumes::Ready`] has the set's fingerprint.
+    /// Make the folders and write the files; then [`crate::observed::Volumes::Ready`] has the set's fingerprint. A failure reads
+    /// `MountVolume.SetUp failed for volume "x" : ...`.
     PrepareVolumes(VolumeSet),
     /// Give the pod a network of its own.
     AttachNetwork,
@@ -100,6 +101,11 @@ pub enum Step {
     DetachNetwork,
     /// Unmount and remove `<pods_dir>/<uid>`, but for the history.
     RemoveVolumes,
+    /// Remove the folder of the pod's logs; only of a deleted pod.
+    RemoveLogs {
+        /// Absolute.
+        path: PathBuf,
+    },
     /// Run a hook.
     RunHook {
         /// Whose.

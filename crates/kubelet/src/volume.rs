@@ -13,6 +13,7 @@ mod needs;
 mod plan;
 
 pub use files::{hostname, hosts, resolv_conf};
+pub(crate) use mount::termination_log;
 pub use mount::{Mounts, mounts};
 pub use needs::{Needs, references};
 pub use plan::{RefreshAt, VolumeError, plan, refresh_at};
