@@ -1,3 +1,5 @@
+//! Tables of the node lifecycle: who is silent, which taints, whose Node goes.
+
 use super::*;
 use crate::{
     view::{Member, Silence},
