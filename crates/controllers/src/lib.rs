@@ -19,15 +19,18 @@ pub mod cluster_services;
 pub mod endpoint_slice;
 pub mod endpoint_slice_mirroring;
 pub mod endpoints;
+pub mod deployment;
 pub mod garbage_collector;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod plan;
+pub mod replica_set;
 pub mod root_ca;
 pub mod service_account;
 mod service_pods;
 pub mod taint_eviction;
 pub mod view;
+mod workload;
 #[cfg(test)]
 mod world;
 
@@ -75,9 +78,11 @@ pub const CONTROLLERS: &[Controller] = &[
     endpoint_slice::CONTROLLER,
     endpoint_slice_mirroring::CONTROLLER,
     endpoints::CONTROLLER,
+    deployment::CONTROLLER,
     garbage_collector::CONTROLLER,
     namespace::CONTROLLER,
     node_lifecycle::CONTROLLER,
+    replica_set::CONTROLLER,
     root_ca::CONTROLLER,
     service_account::CONTROLLER,
     taint_eviction::CONTROLLER,

@@ -74,4 +74,9 @@ pub trait View {
 
     /// Facts about the cluster.
     fn cluster(&self) -> &Cluster;
+
+    /// Why the last plan for this key was not carried out, in the API's words; `None` if it was.
+    fn failure(&self) -> Option<&str> {
+        None
+    }
 }

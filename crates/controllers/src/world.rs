@@ -16,11 +16,13 @@ use crate::{Action, Change, Cluster, Controller, Key, Object, Patch, Plan, Targe
 pub(crate) struct World {
     objects: BTreeMap<(&'static str, String, String), Object>,
     cluster: Cluster,
+    failure: Option<String>,
+    now: Timestamp,
 }
 
 impl Default for World {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), cluster: Cluster { root_ca_pem: "PEM".into(), members: Vec::new() } }
+        Self { objects: BTreeMap::new(), cluster: Cluster { root_ca_pem: "PEM".into(), members: Vec::new() }, failure: None, now: Timestamp::UNIX_EPOCH }
     }
 }
 
@@ -65,8 +67,20 @@ impl World {
         self.get(kind, namespace, name).unwrap_or_else(|| panic!("{} {namespace}/{name} is there", kind.plural))
     }
 
+    /// The last plan failed, with these words.
+    pub(crate) fn failed(mut self, why: &str) -> Self {
+        self.failure = Some(why.into());
+        self
+    }
+
+    /// At this time, in seconds since 1970.
+    pub(crate) fn at(mut self, second: i64) -> Self {
+        self.now = Timestamp::from_second(second).expect("a second in this age");
+        self
+    }
+
     pub(crate) fn plan(&self, controller: &Controller, key: &Key) -> Plan {
-        (controller.reconcile)(self, key, Timestamp::UNIX_EPOCH)
+        (controller.reconcile)(self, key, self.now)
     }
 
     /// What a controller wants done for a key.
@@ -113,6 +127,10 @@ fn tell(action: &Action) -> String {
     };
     let place = |target: &Target| format!("{} {}", target.kind.plural, at(&target.namespace, &target.name));
     match action {
+        Action::Create { kind, object, .. } if kind.kind == "Event" => {
+            let word = |field: &str| object[field].as_str().unwrap_or_default();
+            format!("event {}: {}", word("reason"), word("message"))
+        }
         Action::Create { kind, namespace, object } => {
             format!("create {} {}", kind.plural, at(namespace, meta::name(object)))
         }
@@ -159,6 +177,10 @@ impl View for World {
 
     fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 }
 

@@ -1,0 +1,169 @@
+//! ReplicaSet: as many pods of a template as are wanted.
+//! Spec: <https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/>.
+//!
+//! Pods are made in batches that double as they succeed, and deleted in an order of their own ([`rank`]). Orphans that the
+//! selector takes are adopted when the set is new, and when an orphan changes; what is selected no longer is let go.
+
+use api::{
+    kinds::{
+        pod::POD,
+        read::text,
+        replica_set::REPLICA_SET,
+        workload::{count, selector},
+    },
+    meta,
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    Action, Change, Controller, Key, Kinds, Only, Plan, Target, View, Watch, change,
+    view::Object,
+    workload::{
+        News, adopt, controlled, fresh_name, is_active, is_terminating, labels, pod_of, release, sooner, write_status,
+    },
+};
+
+mod rank;
+mod status;
+#[cfg(test)]
+mod tests;
+
+/// The row.
+pub const CONTROLLER: Controller = Controller {
+    name: NAME,
+    account: "replicaset-controller",
+    watches: &[
+        Watch { kinds: Kinds::One(&REPLICA_SET), keys: change::itself },
+        Watch { kinds: Kinds::One(&POD), keys: of_pods },
+    ],
+    facts: change::no_facts,
+    reconcile,
+};
+
+const NAME: &str = "replicaset-controller";
+
+/// Pods made or deleted in one run at most.
+const BURST: usize = 500;
+
+/// Start of the name of a key that stands for a pod without a controller; no object's name has it.
+const ORPHAN: &str = "orphan/";
+
+/// The set that controls a pod; and a pod that nobody controls, if somebody may want it now.
+fn of_pods(change: &dyn Change, keys: &mut Vec<Key>) {
+    let (old, new) = (change.before(), change.after());
+    for pod in [&old, &new].into_iter().flatten() {
+        let owner = meta::controller_of(pod).filter(|owner| text(owner, "/kind") == "ReplicaSet");
+        keys.extend(owner.map(|owner| Key::new(change.namespace(), text(owner, "/name"))));
+    }
+    let Some(pod) = new.filter(|pod| meta::controller_of(pod).is_none()) else { return };
+    let same = |old: &Object| labels(old) == labels(&pod) && meta::controller_of(old).is_none();
+    if !old.is_some_and(|old| same(&old)) && !labels(&pod).is_empty() {
+        keys.push(Key::new(change.namespace(), format!("{ORPHAN}{}", change.name())));
+    }
+}
+
+fn reconcile(view: &dyn View, key: &Key, now: Timestamp) -> Plan {
+    if let Some(pod) = key.name.strip_prefix(ORPHAN) {
+        return Plan { actions: take_in(view, &key.namespace, pod), wake_at: None };
+    }
+    match view.get(&REPLICA_SET, &key.namespace, &key.name) {
+        Some(set) => attend(view, &set, now),
+        None => Plan::default(),
+    }
+}
+
+/// A set adopts an orphan that it selects.
+fn take_in(view: &dyn View, namespace: &str, pod: &str) -> Vec<Action> {
+    let orphan = view.get(&POD, namespace, pod).filter(|pod| is_active(pod) && meta::controller_of(pod).is_none());
+    let Some(pod) = orphan else { return Vec::new() };
+    let wants = |set: &Object| !meta::is_being_deleted(set) && selector(set).matches(&labels(&pod));
+    view.list(&REPLICA_SET, namespace).find(wants).map(|set| adopt(&POD, &pod, &set)).into_iter().collect()
+}
+
+/// The pods of a set, and what is to be done about whose they are.
+struct Claimed {
+    pods: Vec<Object>,
+    actions: Vec<Action>,
+}
+
+fn claim(view: &dyn View, set: &Value) -> Claimed {
+    let (selector, going) = (selector(set), meta::is_being_deleted(set));
+    let selected = |pod: &Object| going || selector.matches(&labels(pod));
+    let (mut pods, others): (Vec<Object>, Vec<Object>) = controlled(view, &POD, set).into_iter().partition(selected);
+    let mut actions: Vec<Action> = others.iter().map(|pod| release(&POD, pod, set)).collect();
+    let new = count(set, "/status/observedGeneration") == 0;
+    if new && !going {
+        let orphan = |pod: &Object| is_active(pod) && meta::controller_of(pod).is_none() && selected(pod);
+        let orphans: Vec<Object> = view.list(&POD, meta::namespace(set)).filter(orphan).collect();
+        actions.extend(orphans.iter().map(|pod| adopt(&POD, pod, set)));
+        pods.extend(orphans);
+    }
+    Claimed { pods, actions }
+}
+
+fn attend(view: &dyn View, set: &Value, now: Timestamp) -> Plan {
+    let Claimed { pods, mut actions } = claim(view, set);
+    let active: Vec<&Object> = pods.iter().filter(|pod| is_active(pod)).collect();
+    let terminating = pods.iter().filter(|pod| is_terminating(pod)).count();
+    let wanted = usize::try_from(count(set, "/spec/replicas")).unwrap_or_default();
+    let mut wake_at = None;
+    let mut failure = None;
+    if !meta::is_being_deleted(set) {
+        if active.len() < wanted {
+            failure = view.failure().map(|why| ("FailedCreate", why));
+            let batch = batch(active.len(), wanted, failure.is_some());
+            actions.extend(create(view, set, batch, now));
+            wake_at = (active.len() + batch < wanted).then_some(now);
+        } else if active.len() > wanted {
+            failure = view.failure().map(|why| ("FailedDelete", why));
+            actions.extend(delete(view, set, &active, active.len() - wanted, now));
+        }
+    }
+    if let Some((reason @ "FailedCreate", why)) = failure {
+        actions.push(News::warning(reason, format!("Error creating: {why}")).tell(set, NAME, now));
+    }
+    let seen = status::Seen { set, active: &active, terminating, failure, now };
+    let later = seen.available_later();
+    actions.extend(write_status(&REPLICA_SET, set, seen.status()));
+    Plan { actions, wake_at: sooner(wake_at, later) }
+}
+
+/// How many pods to make now: twice as many as the time before, and one where that failed.
+fn batch(there: usize, wanted: usize, failed: bool) -> usize {
+    let next = if failed { 1 } else { there + 1 };
+    (wanted - there).min(next).min(BURST)
+}
+
+fn create(view: &dyn View, set: &Value, count: usize, now: Timestamp) -> Vec<Action> {
+    let template = set.pointer("/spec/template").cloned().unwrap_or_default();
+    let one = |at: usize| {
+        let name = fresh_name(view, &POD, set, at);
+        let news = News::normal("SuccessfulCreate", format!("Created pod: {name}"));
+        [pod_of(set, &template, name), news.tell(set, NAME, now)]
+    };
+    (0..count).flat_map(one).collect()
+}
+
+fn delete(view: &dyn View, set: &Value, active: &[&Object], surplus: usize, now: Timestamp) -> Vec<Action> {
+    let related = related(view, set);
+    let mut ranked = rank::ranked(active, &related, now);
+    ranked.truncate(surplus.min(BURST));
+    let one = |pod: &Object| {
+        let delete = Action::Delete { target: Target::of(&POD, pod), only: Only::uid(pod), propagation: None };
+        let news = News::normal("SuccessfulDelete", format!("Deleted pod: {}", meta::name(pod)));
+        [delete, news.tell(set, NAME, now)]
+    };
+    ranked.into_iter().flat_map(one).collect()
+}
+
+/// Active pods of all sets with the same controller: a node that has several is relieved first.
+fn related(view: &dyn View, set: &Value) -> Vec<Object> {
+    let owner = meta::controller_of(set).map(|owner| text(owner, "/uid").to_owned()).unwrap_or_default();
+    let mut sets: Vec<Object> = view.by_owner(&owner).filter(|one| meta::kind(one) == "ReplicaSet").collect();
+    if sets.is_empty() {
+        sets.push(Object::new(set.clone()));
+    }
+    let pods = sets.iter().flat_map(|set| controlled(view, &POD, set));
+    pods.filter(|pod| is_active(pod)).collect()
+}
