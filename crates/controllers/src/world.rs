@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use crate::{Action, Change, Cluster, Controller, Key, Object, Patch, Plan, Target, View, change};
 
+mod carry;
+
 /// Objects by storage prefix, namespace and name.
 #[derive(Debug)]
 pub(crate) struct World {
