@@ -1,7 +1,7 @@
 //! The data directory of a node: what it must know before it can ask anybody. Main type: [`Home`].
 //!
 //! `identity/` (who), `member.json` (of which cluster, last known members), `cluster.key` (voters only), `disk.key`
-//! (seals log and snapshots), `raft/` (log and snapshots), `mesh.sock` (the local commands). All 0600 in a 0700 folder.
+//! (seals log and snapshots), `feed.json` (what was last heard of members and cluster), `raft/` (log and snapshots), `mesh.sock` (the local commands). All 0600 in a 0700 folder.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -19,6 +19,9 @@ pub const CLUSTER_KEY: &str = "cluster.key";
 
 /// Name of the key that seals this node's log and snapshots.
 pub const DISK_KEY: &str = "disk.key";
+
+/// Name of what was last heard of members and cluster.
+pub const FEED: &str = "feed.json";
 
 /// A key is 32 bytes.
 pub type KeyBytes = [u8; 32];
@@ -149,7 +152,8 @@ impl Home {
         Ok(())
     }
 
-    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, HomeError> {
+    /// Reads a file, if it is there.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, HomeError> {
         let path = self.path(name);
         let mut bytes = Vec::new();
         match File::open(&path).and_then(|file| file.take(FILE_LIMIT).read_to_end(&mut bytes)) {
@@ -160,7 +164,7 @@ impl Home {
     }
 
     /// Writes beside, syncs, renames, syncs the folder.
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
         let (path, beside) = (self.path(name), self.path(&format!("{name}.new")));
         let write = || {
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;

@@ -13,6 +13,7 @@ pub mod wire;
 pub use api::Api;
 pub use backend::{Backend, Members};
 pub use mirror::{Changes, Key, Mirror};
+pub use server::Server;
 pub use wire::{Call, Face, News};
 
 #[cfg(test)]

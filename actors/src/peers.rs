@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 
 use crate::admission::peer;
 use crate::context::Context;
+use crate::home::FEED;
 use crate::host::{Error, Next, Rules, Work};
 use crate::rpc::{FEED_PATIENCE, Feed, MEMBERS};
 
@@ -96,11 +97,26 @@ impl Peers {
             warn!(%refused, "member not believed");
         }
         *self.seen.lock() = feed.revision;
+        let incarnation = feed.incarnation;
+        self.remember(feed)?;
         let Some(mut known) = self.context.home.membership()? else { return Ok(()) };
         let before = known.clone();
-        (known.members, known.removed, known.incarnation) = (members, removed, feed.incarnation);
+        (known.members, known.removed, known.incarnation) = (members, removed, incarnation);
         if known != before {
             self.context.home.save_membership(&known)?;
+        }
+        Ok(())
+    }
+}
+
+impl Peers {
+    /// Tells the node's other parts, now and after a restart.
+    fn remember(&self, feed: Feed) -> Result<(), Error> {
+        let known = self.context.feed.borrow().clone();
+        let same = known.is_some_and(|known| *known == Feed { revision: known.revision, ..feed.clone() });
+        if !same {
+            self.context.home.write(FEED, &serde_json::to_vec(&feed)?)?;
+            self.context.feed.send_replace(Some(Arc::new(feed)));
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ const STATE: &str = "containers";
 
 /// The runtime of a node that runs pods. It is not asked for anything yet: where containerd does not answer, the node
 /// starts all the same, and serves the API.
-pub(super) fn open(config: &Config) -> Result<Option<Arc<dyn ContainerRuntime>>, StartError> {
+pub(crate) fn open(config: &Config) -> Result<Option<Arc<dyn ContainerRuntime>>, StartError> {
     if !config.pods {
         return Ok(None);
     }

@@ -68,6 +68,17 @@ pub enum StartError {
     /// What containers need is not granted.
     #[error("this node cannot run pods ({0}); start it as root, or with --no-pods to serve the API only")]
     Runtime(String),
+    /// Who runs containers does not answer.
+    #[error(
+        "containerd does not answer at {}: {why}; start it, name its socket with --containerd-socket, or start this node with \
+         --no-pods to serve the API only", socket.display()
+    )]
+    Containerd {
+        /// Where it should.
+        socket: std::path::PathBuf,
+        /// What happened instead.
+        why: String,
+    },
     /// No membership where there must be one.
     #[error("this node is not part of a cluster")]
     Unfounded,
