@@ -80,7 +80,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("schemars", "api-types"),
     ("k8s-pb", "xtask"),
     ("containerd-client", "runtime"),
-    ("hickory-server", "dns"),
+    ("hickory-proto", "dns"),
 ];
 
 /// Crates that decide.
