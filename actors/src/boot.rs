@@ -14,13 +14,15 @@ use wal::{FileDisk, KeyId, KeyRing};
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::home::{CLUSTER_KEY, DISK_KEY, Home, Membership};
+use crate::home::{CLUSTER_KEY, DISK_KEY, FEED, Home, Membership};
+use crate::streams::Local;
 
 mod containers;
 mod error;
 mod found;
 mod join;
 
+pub(crate) use containers::open as runtime;
 pub use error::StartError;
 
 /// Number of the key that seals log and snapshots; a later one gets the next.
@@ -130,6 +132,9 @@ async fn assemble(
     cluster_key: Option<SealKey>,
 ) -> Result<Context, StartError> {
     let runtime = containers::open(&config)?;
+    let logs = config.data_dir.join("logs/pods");
+    // Heard again soon; a damaged file is as good as none.
+    let feed = home.read(FEED)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let (certificate, authority) = (known.certificate.clone(), known.authority.clone());
     let endpoint = EndpointConfig { identity: identity.clone(), certificate, authority, peers: peers.clone() };
     let endpoint = Endpoint::start(endpoint, socket)?;
@@ -150,6 +155,9 @@ async fn assemble(
         liveness: Default::default(),
         leaving: AtomicBool::new(false),
         api: watch::Sender::new(None),
+        feed: watch::Sender::new(feed),
+        paths: watch::Sender::new(None),
+        streams: Arc::new(Local::new(runtime.clone(), logs)),
         runtime,
     })
 }

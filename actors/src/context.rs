@@ -1,5 +1,6 @@
 //! What the actors of one node share. Main type: [`Context`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,6 +16,7 @@ use crate::config::Config;
 use crate::home::Home;
 use crate::host;
 use crate::liveness::Liveness;
+use crate::rpc::Feed;
 
 /// What the actors of one node share: the node's faces to disk, network and agreement.
 pub struct Context {
@@ -40,8 +42,15 @@ pub struct Context {
     pub leaving: AtomicBool,
     /// The API server, while this node runs one.
     pub api: watch::Sender<Option<Serving>>,
+    /// Members and cluster as last heard, by this node's own state or a voter's answer; kept over restarts.
+    pub feed: watch::Sender<Option<Arc<Feed>>>,
+    /// Which members' pods this node reaches, as its data plane sees it; those it does not know of yet are left out.
+    /// `None` while no data plane tells.
+    pub paths: watch::Sender<Option<BTreeMap<NodeId, bool>>>,
     /// Who runs this node's containers; none where it runs no pods. It need not answer yet.
     pub runtime: Option<Arc<dyn ContainerRuntime>>,
+    /// Logs, commands and ports of this node's pods.
+    pub streams: Arc<crate::streams::Local>,
 }
 
 impl std::fmt::Debug for Context {

@@ -118,10 +118,8 @@ impl Kubelet {
 
     fn plan_orphan(&self, keeper: &Arc<Keeper>) -> Plan {
         let observed = self.observe_now(keeper);
-        let (history, results, in_flight) = keeper.memory();
-        let pod = keeper.pod_ref();
-        let logs = self.machine.places.logs.join(format!("{}_{}_{}", pod.namespace, pod.name, keeper.uid));
-        pod::plan_orphan(&observed, &history, &results, &in_flight, logs, Timestamp::now())
+        let (history, _, in_flight) = keeper.memory();
+        pod::plan_orphan(&observed, &history, &in_flight, Timestamp::now())
     }
 
     /// Why a pod may not run here, if so: asked when it is first seen.

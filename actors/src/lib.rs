@@ -6,8 +6,10 @@ pub mod boot;
 pub mod config;
 pub mod context;
 pub mod controllers;
+pub mod dataplane;
 pub mod home;
 pub mod host;
+pub mod kubelet;
 pub mod liveness;
 pub mod node;
 pub mod node_api;
@@ -17,6 +19,7 @@ pub mod rpc;
 pub mod scheduler;
 pub mod secrets;
 pub mod stage;
+pub mod streams;
 pub mod voters;
 
 pub use config::Config;

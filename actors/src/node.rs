@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::host::{Handle, Observation};
 use crate::rpc::Rpc;
 use crate::stage::Stage;
-use crate::{api, controllers, kubelet, node_api, peers, scheduler, voters};
+use crate::{api, controllers, dataplane, kubelet, node_api, peers, scheduler, voters};
 
 pub use crate::boot::{Entrance, Origin, StartError};
 
@@ -83,6 +83,11 @@ impl Node {
         self.actors = vec![peers, api, voters.clone(), feed, scheduler];
         let tasks = self.tasks.get_mut();
         self.kubelet = kubelet::start(stage, &self.context, tasks);
+        if self.context.config.pods {
+            let (context, api) = (self.context.clone(), kubelet::boot::api(&self.context));
+            let feeder = move || dataplane::Feeder::new(context.clone(), &api);
+            self.actors.push(stage.host(dataplane::feeder::rules(), feeder));
+        }
         tasks.spawn(refresh_on_membership(self.context.clone(), self.actors.clone()));
         tasks.spawn(refresh_on(self.context.raft.leadership(), self.actors.clone()));
         tasks.spawn(refresh_on(self.context.cluster_key.subscribe(), self.actors.clone()));

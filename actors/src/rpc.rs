@@ -1,10 +1,12 @@
 //! The questions between members that are not agreement's own: membership feed, leaving, the cluster key.
 //! Main type: [`Rpc`]. Which caller may ask what is the caller table's matter.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use membership::member::Cluster;
 use membership::{Member, NodeId, keys, member};
 use net::seal::SealKey;
 use net::{Caller, Channel, Method, Serve};
@@ -16,11 +18,14 @@ use tracing::{debug, info};
 
 use crate::context::Context;
 use crate::host::Error;
+use crate::{node_api, streams};
 
 /// Who the members are, told when that differs from what the caller has seen, or after [`FEED_PATIENCE`].
 pub const MEMBERS: Method = Method(0x10);
 /// The caller gives up its part and is forgotten; answered once it is.
 pub const LEAVE: Method = Method(0x11);
+/// The caller says where its pods' endpoint listens; answered once that is written.
+pub const ANNOUNCE: Method = Method(0x12);
 /// The caller, a voter, hands the cluster key to a node that is about to vote.
 pub const TAKE_KEY: Method = Method(0x180);
 
@@ -29,6 +34,9 @@ pub const FEED_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long [`LEAVE`] waits until the caller is forgotten: a vote is handed on, then a few writes.
 pub const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Addresses of one member's endpoint: one a family, and some to spare.
+const ADDRESSES_LIMIT: usize = 8;
 
 /// Largest question, in bytes.
 const QUESTION_LIMIT: usize = 4 << 10;
@@ -43,6 +51,9 @@ pub struct Feed {
     pub incarnation: u64,
     /// All members.
     pub members: Vec<Member>,
+    /// The cluster's facts.
+    #[serde(default)]
+    pub cluster: Option<Cluster>,
     /// Ids and keys of former members.
     pub removed: Vec<(NodeId, membership::KeyFingerprint)>,
 }
@@ -50,9 +61,11 @@ pub struct Feed {
 impl Feed {
     /// What this node's own state says; `None` before the cluster is founded in it.
     pub fn of(view: &store::View) -> Option<Self> {
+        let cluster = member::cluster(view)?;
         Some(Self {
             revision: view.revision(),
-            incarnation: member::cluster(view)?.incarnation,
+            incarnation: cluster.incarnation,
+            cluster: Some(cluster),
             members: member::members(view),
             removed: membership::removed(view),
         })
@@ -63,13 +76,25 @@ impl Feed {
 pub struct Rpc {
     /// What this node has.
     pub context: Arc<Context>,
+    /// Answers members' questions to the API.
+    pub api: node_api::Server,
     /// Answers what is not in this file.
     pub agreement: Arc<dyn Serve>,
 }
 
 impl Serve for Rpc {
     fn serve(self: Arc<Self>, caller: Caller, method: Method, channel: Channel) -> BoxFuture<'static, ()> {
-        if ![MEMBERS, LEAVE, TAKE_KEY].contains(&method) {
+        if node_api::Server::serves(method) {
+            return self.api.serve(caller, method, channel);
+        }
+        if streams::METHODS.contains(&method.0) {
+            return Box::pin(async move {
+                if let Err(error) = streams::serve(&self.context.streams, method, channel).await {
+                    debug!(?caller, ?method, %error, "stream broke");
+                }
+            });
+        }
+        if ![MEMBERS, LEAVE, ANNOUNCE, TAKE_KEY].contains(&method) {
             return self.agreement.clone().serve(caller, method, channel);
         }
         Box::pin(async move {
@@ -86,6 +111,10 @@ impl Rpc {
         let answer = match (method, caller) {
             (TAKE_KEY, _) => self.take_key(&question)?,
             (LEAVE, Caller::Member(id, _)) => self.leave(id).await?,
+            (ANNOUNCE, Caller::Member(id, _)) => {
+                announce(&self.context, id, serde_json::from_slice(&question)?).await?;
+                Vec::new()
+            }
             (MEMBERS, _) => self.members(serde_json::from_slice(&question)?).await?,
             _ => return Err("no such question".into()),
         };
@@ -135,4 +164,23 @@ impl Rpc {
         };
         timeout(LEAVE_PATIENCE, gone).await?
     }
+}
+
+/// Writes down where a member's pods' endpoint listens, where that is news.
+///
+/// # Errors
+/// Where there is no quorum, or the member is none.
+pub async fn announce(context: &Context, id: NodeId, pod_addresses: Vec<SocketAddr>) -> Result<(), Error> {
+    let view = context.view().await?;
+    let key = keys::member(id);
+    let record = view.get(&key).ok_or("no such member")?;
+    let member: Member = member::decode(record).ok_or("its record is unreadable")?;
+    if member.pod_addresses == pod_addresses {
+        return Ok(());
+    }
+    if pod_addresses.len() > ADDRESSES_LIMIT || pod_addresses.iter().any(|address| address.ip().is_unspecified()) {
+        return Err("these are no addresses that others could reach".into());
+    }
+    let guard = Guard::Unchanged(key.clone(), record.modified);
+    context.write(vec![guard], vec![member::put(key, &Member { pod_addresses, ..member })]).await
 }

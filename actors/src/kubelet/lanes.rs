@@ -83,7 +83,6 @@ fn changes(step: &Step) -> bool {
             | Step::ReadTerminationMessage { .. }
             | Step::PrepareVolumes(_)
             | Step::RemoveVolumes
-            | Step::RemoveLogs { .. }
             | Step::Confirm { .. }
             | Step::PullImage { .. }
     )

@@ -19,7 +19,7 @@ use super::checks::Checks;
 use super::keeper::Keeper;
 use super::machine::Machine;
 use super::network::told;
-use super::{convert, history, until, volumes};
+use super::{convert, until, volumes};
 
 /// How much of a log's end is looked at for last words: [`LOG_LINES_MAX`] lines of some length each.
 const LOG_TAIL_BYTES: u64 = 64 << 10;
@@ -77,7 +77,6 @@ impl<'a> Steps<'a> {
             }
             Step::PrepareVolumes(set) => self.prepare_volumes(set).await,
             Step::RemoveVolumes => self.remove_volumes().await,
-            Step::RemoveLogs { path } => self.remove_logs(path).await,
             Step::AttachNetwork => self.attach().await,
             Step::DetachNetwork => self.detach().await,
             Step::RunHook { target, action, timeout, .. } => self.hook(target, action, *timeout).await,
@@ -161,14 +160,6 @@ impl<'a> Steps<'a> {
         volumes::mounts::blocking(move || volumes::remove(&dir)).await?;
         self.keeper.inner.lock().volumes = Volumes::Absent;
         Ok(())
-    }
-
-    async fn remove_logs(&self, path: &Path) -> Result<(), Failure> {
-        if path.parent() != Some(self.machine.places.logs.as_path()) {
-            return Err(Failure(format!("{} is no folder of logs", path.display())));
-        }
-        let path = path.to_owned();
-        Ok(volumes::mounts::blocking(move || history::remove(&path)).await?)
     }
 
     fn network(&self) -> Result<Arc<dyn super::network::Network>, Failure> {
