@@ -86,6 +86,10 @@ async fn a_new_pod_is_completed() {
     assert_eq!((bears(0), bears(1)), (("node.kubernetes.io/not-ready", 300), ("node.kubernetes.io/unreachable", 10)));
     let owned = pod["metadata"]["managedFields"][0]["fieldsV1"].to_string();
     assert!(owned.contains("f:containers"), "{owned}");
+    // What the cluster adds is nobody's.
+    for field in ["f:volumes", "f:volumeMounts", "f:tolerations", "f:serviceAccountName", "f:priority"] {
+        assert!(!owned.contains(field), "{field} in {owned}");
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ pub mod binding;
 pub mod deletion;
 pub mod qos;
 pub mod template;
+pub mod tolerations;
 
 mod default;
 mod subresource;
@@ -168,6 +169,7 @@ fn prepare_update(new: &mut Value, old: &Value) {
             spec.entry(field).or_insert_with(|| known.clone());
         }
     }
+    tolerations::fill(new);
     count_generation(new, old);
 }
 

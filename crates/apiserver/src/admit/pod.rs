@@ -6,7 +6,7 @@
 use api::{
     kinds::{
         Kind,
-        pod::POD,
+        pod::{POD, tolerations},
         priority_class::{self, PRIORITY_CLASS},
         read::{is_true, items, text},
         service_account::SERVICE_ACCOUNT,
@@ -18,13 +18,6 @@ use serde_json::{Value, json};
 use store::{Guard, View};
 
 use crate::{object, status::ApiError};
-
-/// Seconds a pod bears a node that is not ready, unless it says otherwise: upstream's.
-const NOT_READY_SECONDS: i64 = 300;
-
-/// Seconds a pod bears a node that nobody reaches, unless it says otherwise: less than upstream's, since three parties agree
-/// before a node is called so.
-const UNREACHABLE_SECONDS: i64 = 10;
 
 /// Where containers find their token.
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -45,7 +38,7 @@ type Guards = Result<Vec<Guard>, ApiError>;
 /// # Errors
 /// 403 where it names what is not there, or claims what it may not.
 pub(super) fn complete(view: &View, pod: &mut Value) -> Guards {
-    tolerations(pod);
+    tolerations::fill(pod);
     let mut guards = service_account(view, pod)?;
     guards.extend(priority(view, pod)?);
     match text(pod, "/spec/runtimeClassName") {
@@ -63,22 +56,6 @@ fn read(view: &View, kind: &'static Kind, namespace: &str, name: &str) -> Option
     let key = object::key(kind, namespace, name);
     let record = view.get(&key)?;
     Some((object::decode(record), Guard::Unchanged(key, record.modified)))
-}
-
-fn tolerations(pod: &mut Value) {
-    let wanted =
-        [("node.kubernetes.io/not-ready", NOT_READY_SECONDS), ("node.kubernetes.io/unreachable", UNREACHABLE_SECONDS)];
-    for (key, seconds) in wanted {
-        let bears = |toleration: &Value| {
-            let (known, effect) = (text(toleration, "/key"), text(toleration, "/effect"));
-            (known.is_empty() || known == key) && (effect.is_empty() || effect == "NoExecute")
-        };
-        if items(pod, "/spec/tolerations").iter().any(bears) {
-            continue;
-        }
-        let own = json!({ "effect": "NoExecute", "key": key, "operator": "Exists", "tolerationSeconds": seconds });
-        push(&mut pod["spec"], "tolerations", own);
-    }
 }
 
 fn push(object: &mut Value, list: &str, item: Value) {

@@ -84,15 +84,18 @@ pub(super) fn complete_and_decide(
     own: fn(&Request, &WriteOptions, &mut Value) -> Result<(), ApiError>,
 ) -> Result<Step, ApiError> {
     let kind = request.target.kind;
-    let mut guards = Vec::new();
     if let Some(complete) = admit::completion(kind) {
         // That there is no such namespace is told before anything else.
         admit::namespace_open(view, kind, meta::namespace(&object), meta::name(&object))?;
         form::default(kind, &mut object);
-        guards = complete(view, &mut object)?;
+        // Nobody owns what the cluster adds, so that nobody takes it away by not saying it again.
+        own(request, options, &mut object)?;
+        let guards = complete(view, &mut object)?;
+        let object = finish(request, options, object, |_, _, _| Ok(()))?;
+        return decide(shared, view, request, &object, guards);
     }
     let object = finish(request, options, object, own)?;
-    decide(shared, view, request, &object, guards)
+    decide(shared, view, request, &object, Vec::new())
 }
 
 /// What a dry run would have made has no version.
