@@ -3,7 +3,7 @@
 //! Level-triggered: the same input gives the same plan, and a plan whose steps are under way may be made again.
 //! Spec: <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use crate::{
     event::PodEvent,
     history::{History, Verdict},
     model::Pod,
+    node,
     observed::{NodeFacts, Observed, References},
     status,
     step::{Lane, LaneKey, StepResult},
@@ -107,25 +108,25 @@ fn remember(run: &mut Run<'_>) {
         let told = input.pod.status.get("startTime").and_then(Value::as_str).and_then(api::meta::parse_time);
         run.history.first_seen = Some(told.unwrap_or(input.now));
     }
-    if run.history.verdict.is_none() && input.observed.sandboxes.is_empty() {
-        run.history.verdict = input.refused.cloned();
+    if let Some(refused) =
+        input.refused.filter(|_| run.history.verdict.is_none() && input.observed.sandboxes.is_empty())
+    {
+        let text = refused.message.strip_prefix(node::REJECTED).unwrap_or(&refused.message);
+        run.event(PodEvent::of_pod(true, node::reason(&refused.reason), text));
+        run.history.verdict = Some(refused.clone());
     }
     for one in &input.observed.containers {
-        let known = run.of(&one.name);
-        known.attempts = known.attempts.max(one.attempt.saturating_add(1));
+        // Seen for the first time.
+        if run.of(&one.name).attempts <= one.attempt {
+            run.of(&one.name).attempts = one.attempt.saturating_add(1);
+            restart::count(run, &one.name, one.attempt);
+        }
     }
 }
 
-/// What to do with what is left of a pod that the API no longer has: all is stopped with the least grace and taken away. `logs` is
-/// the folder of its logs. Its [`Plan::finished`] means that nothing is left.
+/// What to do with what is left of a pod that the API no longer has: all is stopped with the least grace and taken away. Its
+/// [`Plan::finished`] means that nothing is left.
 #[must_use]
-pub fn plan_orphan(
-    observed: &Observed,
-    history: &History,
-    results: &[StepResult],
-    in_flight: &BTreeSet<LaneKey>,
-    logs: PathBuf,
-    now: Timestamp,
-) -> Plan {
-    orphan::plan(observed, history, results, in_flight, logs, now)
+pub fn plan_orphan(observed: &Observed, history: &History, in_flight: &BTreeSet<LaneKey>, now: Timestamp) -> Plan {
+    orphan::plan(observed, history, in_flight, now)
 }

@@ -170,7 +170,7 @@ mod tests {
         check(&[json!({})], Qos::BestEffort, "/r/besteffort/podu");
         check(&[json!({"requests": {"cpu": "0"}})], Qos::BestEffort, "/r/besteffort/podu");
         check(&[json!({"requests": {"example.com/gpu": "1"}})], Qos::BestEffort, "/r/besteffort/podu");
-        check(&[full.clone()], Qos::Guaranteed, "/r/podu");
+        check(std::slice::from_ref(&full), Qos::Guaranteed, "/r/podu");
         check(&[json!({"limits": {"cpu": "1", "memory": "1Gi"}})], Qos::Guaranteed, "/r/podu");
         check(&[full.clone(), json!({})], Qos::Burstable, "/r/burstable/podu");
         check(&[json!({"limits": {"memory": "1Gi"}})], Qos::Burstable, "/r/burstable/podu");

@@ -101,11 +101,6 @@ pub enum Step {
     DetachNetwork,
     /// Unmount and remove `<pods_dir>/<uid>`, but for the history.
     RemoveVolumes,
-    /// Remove the folder of the pod's logs; only of a deleted pod.
-    RemoveLogs {
-        /// Absolute.
-        path: PathBuf,
-    },
     /// Run a hook.
     RunHook {
         /// Whose.

@@ -1,6 +1,6 @@
 //! Volumes as data: which folders, files and tokens a pod needs, and what each container mounts. Main type: [`VolumeSet`].
 //!
-//! Layout below `<pods_dir>/<uid>/volumes/<name>`. Files of a [`Volume::Files`] are written as upstream's atomic writer does: into a new
+//! Layout below `<pods_dir>/<uid>/volumes/<name>`. Files of a [`Source::Files`] are written as upstream's atomic writer does: into a new
 //! folder `..<time>`, then the link `..data` is swapped to it; each first path element is a link to `..data/<element>`.
 //! Spec: <https://kubernetes.io/docs/concepts/storage/volumes/>.
 

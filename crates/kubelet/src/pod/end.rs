@@ -2,7 +2,7 @@
 //! Spec: <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>.
 
 use super::{
-    ended, launch, restart,
+    ended, restart,
     run::Run,
     view::{Now, View},
 };
@@ -119,7 +119,8 @@ fn tear_down(run: &mut Run<'_>) {
     let ready = observed.sandboxes.iter().filter(|one| one.ready);
     let mut steps: Vec<Step> = ready.map(|one| Step::StopSandbox { id: one.id.clone() }).collect();
     if deleted {
-        steps.extend(observed.containers.iter().map(|one| ended::remove(run, one)));
+        // Logs go later: somebody may still read their end.
+        steps.extend(observed.containers.iter().map(|one| ended::remove(one, None)));
         steps.extend(observed.sandboxes.iter().map(|one| Step::RemoveSandbox { id: one.id.clone() }));
     }
     steps.extend(observed.network.as_ref().map(|_| Step::DetachNetwork));
@@ -127,7 +128,6 @@ fn tear_down(run: &mut Run<'_>) {
         steps.push(Step::RemoveVolumes);
     }
     if deleted && steps.is_empty() {
-        steps.push(Step::RemoveLogs { path: launch::log_dir(run) });
         steps.push(Step::Confirm { uid: pod.metadata.uid.clone() });
     }
     let since = run.history.ending.as_ref().map_or(run.input.now, |ending| ending.since);

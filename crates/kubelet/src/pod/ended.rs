@@ -1,5 +1,7 @@
 //! Containers that ended: reading their last words, and keeping only the newest of each name. Main functions: [`read`], [`prune`].
 
+use std::path::PathBuf;
+
 use super::{
     launch::log_path,
     run::Run,
@@ -55,11 +57,13 @@ pub(super) fn prune(run: &mut Run<'_>) {
 fn old(run: &Run<'_>, view: &View<'_>, kept: u32) -> Vec<Step> {
     let ended = |one: &&Container| matches!(one.state, ContainerState::Exited(_));
     let own = run.input.observed.containers.iter().filter(|one| one.name == view.name() && one.attempt < kept);
-    own.filter(ended).map(|one| remove(run, one)).collect()
+    own.filter(ended).map(|one| remove(one, Some(log_path(run, &one.name, one.attempt)))).collect()
 }
 
-/// Forgets a container and its log.
-pub(super) fn remove(run: &Run<'_>, one: &Container) -> Step {
-    let target = Target { name: one.name.clone(), attempt: one.attempt, id: Some(one.id.clone()) };
-    Step::RemoveContainer { target, log: Some(log_path(run, &one.name, one.attempt)) }
+/// Forgets a container, and its log if that is given.
+pub(super) fn remove(one: &Container, log: Option<PathBuf>) -> Step {
+    Step::RemoveContainer {
+        target: Target { name: one.name.clone(), attempt: one.attempt, id: Some(one.id.clone()) },
+        log,
+    }
 }

@@ -180,13 +180,9 @@ fn labels(view: &View<'_>) -> BTreeMap<String, String> {
     BTreeMap::from([(IMAGE_LABEL.to_owned(), view.spec.image.clone()), ("mesh/kind".to_owned(), kind.to_owned())])
 }
 
-/// The folder of a pod's logs.
-pub(super) fn log_dir(run: &Run<'_>) -> PathBuf {
-    let meta = &run.input.pod.metadata;
-    run.input.node.logs_dir.join(format!("{}_{}_{}", meta.namespace, meta.name, meta.uid))
-}
-
 /// The log of an attempt of a container.
 pub(super) fn log_path(run: &Run<'_>, container: &str, attempt: u32) -> PathBuf {
-    log_dir(run).join(container).join(format!("{attempt}.log"))
+    let meta = &run.input.pod.metadata;
+    let dir = run.input.node.logs_dir.join(format!("{}_{}_{}", meta.namespace, meta.name, meta.uid));
+    dir.join(container).join(format!("{attempt}.log"))
 }

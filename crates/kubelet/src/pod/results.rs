@@ -61,7 +61,7 @@ fn one(run: &mut Run<'_>, result: &StepResult) {
                 run.history.torn_down = true;
             }
         }
-        Step::RemoveContainer { .. } | Step::RemoveLogs { .. } => quiet(run, "teardown", failure),
+        Step::RemoveContainer { .. } => quiet(run, "teardown", failure),
         Step::Confirm { .. } => {
             quiet(run, "teardown", failure);
             run.history.confirmed |= failure.is_none();
@@ -128,8 +128,6 @@ fn created(run: &mut Run<'_>, name: &str, attempt: u32, failure: Option<&str>) {
         run.event(PodEvent::of(false, "Pulled", (kind, name), text));
     }
     run.event(PodEvent::of(false, "Created", (kind, name), "Container created"));
-    run.of(name).attempts = attempt.saturating_add(1);
-    restart::count(run, name, attempt);
 }
 
 fn started(run: &mut Run<'_>, target: &Target, failure: Option<&str>) {

@@ -14,7 +14,7 @@ fn a_pod_starts_and_says_so() {
     let mut world = World::new(spec(&[container("a"), container("b")]), |_, _| Act::Serve);
     world.run_to(5);
     check_states(&world, "Running", &[("a", "running 0 ready"), ("b", "running 0 ready")]);
-    assert_eq!(world.running(), ["a", "b"]);
+    assert_eq!(world.running(), ["a", "b"].into());
     let all = [
         "PodReadyToStartContainers=True",
         "Initialized=True",
@@ -196,41 +196,60 @@ fn a_deleted_pod_leaves_nothing() {
     check(|name, _| if name == "a" { Act::Deaf } else { Act::Serve }, 0, 7, "Failed");
 }
 
+/// A pod with most of what a pod can have; what became of it after a minute, and after its deletion.
+fn whole_life(dies_after: Option<usize>, seed: Option<u64>) -> (Vec<String>, usize) {
+    let mut spec = spec(&[container("a"), container("b")]);
+    spec["restartPolicy"] = "OnFailure".into();
+    let mut sidecar = container("side");
+    sidecar["restartPolicy"] = "Always".into();
+    sidecar["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 1}}, "postStart": {"sleep": {"seconds": 1}}});
+    spec["initContainers"] = json!([sidecar, container("first")]);
+    spec["containers"][1]["readinessProbe"] = json!({"tcpSocket": {"port": 1}});
+    let token = json!({"sources": [{"serviceAccountToken": {"path": "t"}}]});
+    spec["volumes"] = json!([{"name": "c", "configMap": {"name": "cm"}}, {"name": "t", "projected": token}]);
+    let script = |name: &str, attempt: u32| match (name, attempt) {
+        ("first", _) => Act::End(1, 0),
+        ("a", 0) => Act::End(2, 1),
+        ("a", _) => Act::End(4, 0),
+        _ => Act::Serve,
+    };
+    let mut world = World::new(spec, script);
+    world.config_map("cm", Some(json!({"k": "v"})));
+    (world.dies_after, world.seed) = (dies_after, seed);
+    world.run_to(60);
+    let mut found = vec![world.status()["phase"].to_string()];
+    found.extend(["side", "first", "a", "b"].iter().map(|name| state(&world, name)));
+    found.extend(conditions(&world));
+    world.delete(10);
+    world.run_to(120);
+    let observed = &world.observed;
+    let gone = world.object.is_none()
+        && observed.sandboxes.is_empty()
+        && observed.containers.is_empty()
+        && observed.network.is_none();
+    found.push(format!("gone: {gone}, {}", world.history.last_status.as_ref().unwrap()["phase"]));
+    (found, world.steps.len())
+}
+
 #[test]
 fn an_agent_that_dies_at_any_step_reaches_the_same_end() {
-    let world = || {
-        let mut spec = spec(&[container("a"), container("b")]);
-        spec["restartPolicy"] = "OnFailure".into();
-        spec["initContainers"] = json!([container("first")]);
-        spec["volumes"] = json!([{"name": "c", "configMap": {"name": "cm"}}, {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]);
-        let script = |name: &str, attempt: u32| match (name, attempt) {
-            ("first", _) => Act::End(1, 0),
-            ("a", 0) => Act::End(2, 1),
-            ("a", _) => Act::End(4, 0),
-            _ => Act::Serve,
-        };
-        let mut world = World::new(spec, script);
-        world.config_map("cm", Some(json!({"k": "v"})));
-        world
-    };
-    let end = |dies_after: Option<usize>| {
-        let mut world = world();
-        world.dies_after = dies_after;
-        world.run_to(60);
-        let running = (world.status()["phase"].clone(), state(&world, "first"), state(&world, "a"), state(&world, "b"));
-        world.delete(10);
-        world.run_to(120);
-        let gone =
-            world.object.is_none() && world.observed.sandboxes.is_empty() && world.observed.containers.is_empty();
-        let phase = world.history.last_status.as_ref().unwrap()["phase"].clone();
-        (running, gone, phase, world.steps.len())
-    };
-    let (running, gone, phase, steps) = end(None);
-    assert_eq!((&running.0, gone), (&json!("Running"), true));
-    assert_eq!((running.2.as_str(), running.3.as_str()), ("Completed 1 unready", "running 0 ready"));
+    let (expect, steps) = whole_life(None, None);
+    assert_eq!(
+        expect[..5],
+        ["\"Running\"", "running 0 ready", "Completed 0 ready", "Completed 1 unready", "running 0 ready"]
+    );
+    assert_eq!(expect.last().unwrap(), "gone: true, \"Succeeded\"");
     for at in 1..=steps {
-        let (again, gone_again, phase_again, _) = end(Some(at));
-        assert_eq!((&again, gone_again, &phase_again), (&running, gone, &phase), "the agent died after step {at}");
+        assert_eq!(whole_life(Some(at), None).0, expect, "the agent died after step {at}");
+    }
+}
+
+#[test]
+fn lanes_in_any_order_and_an_agent_that_dies_reach_the_same_end() {
+    let (expect, steps) = whole_life(None, None);
+    for seed in 1..=80 {
+        let dies_after = (seed % 3 != 0).then(|| usize::try_from(seed * 7).unwrap() % steps + 1);
+        assert_eq!(whole_life(dies_after, Some(seed)).0, expect, "seed {seed}");
     }
 }
 
@@ -254,6 +273,28 @@ fn a_reboot_starts_what_ran_and_ends_what_must_not_run_again() {
     );
     check("OnFailure", "Running", "running 1 ready");
     check("Never", "Failed", "Unknown 0 unready");
+}
+
+#[test]
+fn a_reboot_at_any_time_comes_back() {
+    for second in 0..8 {
+        for seed in 1..4 {
+            let mut spec = spec(&[container("a"), container("b")]);
+            spec["initContainers"] = json!([container("first")]);
+            let script = |name: &str, _: u32| if name == "first" { Act::End(2, 0) } else { Act::Serve };
+            let mut world = World::new(spec, script);
+            world.seed = Some(seed);
+            world.run_to(second);
+            world.reboot();
+            world.run_to(60);
+            assert_eq!(
+                (world.running(), &world.status()["phase"]),
+                (["a", "b"].into(), &json!("Running")),
+                "{second} {seed}"
+            );
+            assert_eq!(world.observed.sandboxes.iter().filter(|one| one.ready).count(), 1);
+        }
+    }
 }
 
 #[test]

@@ -296,13 +296,13 @@ fn an_orphan_is_taken_away() {
     let mut world = World::new(spec(&[container("a")]), |_, _| Act::Serve);
     world.run_to(1);
     let none = BTreeSet::new();
-    let first = plan_orphan(&world.observed, &world.history, &[], &none, "/logs/x".into(), world.now);
+    let first = plan_orphan(&world.observed, &world.history, &none, world.now);
     assert_eq!(steps(&first.lanes), ["StopContainer"]);
     world.observed.containers.clear();
-    let second = plan_orphan(&world.observed, &first.history, &[], &none, "/logs/x".into(), world.now);
-    assert_eq!(steps(&second.lanes), ["StopSandbox RemoveSandbox DetachNetwork RemoveLogs RemoveVolumes"]);
-    let step =
-        StepResult { step: Step::RemoveVolumes, started_at: world.now, finished_at: world.now, outcome: Outcome::Done };
-    let last = plan_orphan(&Default::default(), &second.history, &[step], &none, "/logs/x".into(), world.now);
+    let second = plan_orphan(&world.observed, &first.history, &none, world.now);
+    assert_eq!(steps(&second.lanes), ["StopSandbox RemoveSandbox DetachNetwork RemoveVolumes"]);
+    let during = plan_orphan(&Default::default(), &second.history, &BTreeSet::from([LaneKey::Pod]), world.now);
+    assert!(!during.finished);
+    let last = plan_orphan(&Default::default(), &second.history, &none, world.now);
     assert!(last.finished && last.lanes.is_empty());
 }

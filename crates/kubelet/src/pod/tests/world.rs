@@ -1,21 +1,17 @@
 //! A small world that plans act on: a clock, a runtime, an API that keeps the status. Main type: [`World`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    History, Input, LaneKey, Observed, Outcome, Plan, Step, StepResult,
+    History, Input, Lane, LaneKey, Observed, Outcome, Plan, Step, StepResult,
     history::Verdict,
     model::Pod,
-    observed::{
-        Container, ContainerState, Exit, Image, Network, NodeFacts, Reference, References, Sandbox, Token, Volumes,
-    },
+    observed::{Container, ContainerState, Exit, NodeFacts, Reference, References, Volumes},
     pod::plan,
-    probe::Answer,
     text::{later, seconds},
-    volume::{Content, Source},
 };
 
 /// Most plans of one test: a world that does not settle is a bug.
@@ -39,6 +35,8 @@ pub(super) type Script = fn(&str, u32) -> Act;
 
 /// Decides what a probe answers, at a second since the beginning.
 pub(super) type Probes = fn(&str, i64) -> bool;
+
+mod runtime;
 
 pub(super) struct World {
     pub(super) now: Timestamp,
@@ -67,6 +65,18 @@ pub(super) struct World {
     /// The agent dies after so many more steps, once.
     pub(super) dies_after: Option<usize>,
     planned: usize,
+    /// Lanes under way.
+    flights: Vec<Flight>,
+    /// Steps of lanes under way come by lot; none: one lane after the other.
+    pub(super) seed: Option<u64>,
+}
+
+/// A lane under way.
+struct Flight {
+    key: LaneKey,
+    deadline: Option<Timestamp>,
+    steps: VecDeque<Step>,
+    results: Vec<StepResult>,
 }
 
 impl World {
@@ -106,6 +116,8 @@ impl World {
             writes: 0,
             dies_after: None,
             planned: 0,
+            flights: Vec::new(),
+            seed: None,
         }
     }
 
@@ -117,7 +129,7 @@ impl World {
         &self.object.as_ref().expect("the pod is there")["status"]
     }
 
-    pub(super) fn running(&self) -> Vec<&str> {
+    pub(super) fn running(&self) -> BTreeSet<&str> {
         let runs = |one: &&Container| matches!(one.state, ContainerState::Running { .. });
         self.observed.containers.iter().filter(runs).map(|one| one.name.as_str()).collect()
     }
@@ -153,6 +165,7 @@ impl World {
     pub(super) fn restart(&mut self) {
         self.memory = self.history.clone();
         self.results.clear();
+        self.flights.clear();
         self.observed.volumes = Volumes::Absent;
         self.observed.tokens.clear();
     }
@@ -165,10 +178,13 @@ impl World {
                 self.object = None;
                 return;
             }
-            if self.act(&plan) {
+            let wake_at = plan.wake_at;
+            self.fly(plan.lanes);
+            if !self.flights.is_empty() {
+                self.act();
                 continue;
             }
-            let next = self.next(plan.wake_at).unwrap_or(Timestamp::MAX);
+            let next = self.next(wake_at).unwrap_or(Timestamp::MAX);
             let end = later(self.start, seconds(until));
             self.now = next.clamp(self.now, end);
             self.let_end();
@@ -187,12 +203,13 @@ impl World {
         );
         let pod = Pod::read(self.object.as_ref().expect("the pod is there")).unwrap();
         let results = std::mem::take(&mut self.results);
+        let in_flight: BTreeSet<LaneKey> = self.flights.iter().map(|flight| flight.key.clone()).collect();
         let input = Input {
             pod: &pod,
             observed: &self.observed,
             history: &self.memory,
             results: &results,
-            in_flight: &BTreeSet::new(),
+            in_flight: &in_flight,
             references: &self.references,
             node: &self.node,
             refused: self.refused.as_ref(),
@@ -216,184 +233,60 @@ impl World {
         plan
     }
 
-    /// Does the steps; says whether there were any that change something.
-    fn act(&mut self, plan: &Plan) -> bool {
-        let mut acted = false;
-        for lane in &plan.lanes {
-            for step in &lane.steps {
-                acted = true;
-                let outcome = self.step(step);
-                let failed = matches!(outcome, Outcome::Failed { .. });
-                let name = format!("{step:?}");
-                let name = name.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
-                self.steps.push(format!("{} {name}", self.second()));
-                self.results.push(StepResult {
-                    step: step.clone(),
-                    started_at: self.now,
-                    finished_at: self.now,
-                    outcome,
-                });
-                if let Some(left) = &mut self.dies_after {
-                    *left -= 1;
-                    if *left == 0 {
-                        self.dies_after = None;
-                        self.restart();
-                        return true;
-                    }
-                }
-                if failed {
-                    break;
-                }
+    /// Starts lanes as an actor does.
+    fn fly(&mut self, lanes: Vec<Lane>) {
+        for lane in lanes {
+            let running = self.flights.iter().position(|flight| flight.key == lane.key);
+            let stays = |flight: &Flight| match (flight.deadline, lane.deadline) {
+                (_, None) => true,
+                (running, Some(wanted)) => running.is_some_and(|running| running <= wanted),
+            };
+            match running {
+                Some(at) if stays(&self.flights[at]) => continue,
+                Some(at) => _ = self.flights.remove(at),
+                None => {}
             }
+            let flight =
+                Flight { key: lane.key, deadline: lane.deadline, steps: lane.steps.into(), results: Vec::new() };
+            self.flights.push(flight);
         }
-        acted
     }
 
-    fn step(&mut self, step: &Step) -> Outcome {
-        let name = format!("{step:?}");
-        if self.broken.iter().any(|broken| name.starts_with(broken)) {
-            return Outcome::Failed { message: "it is broken".into() };
+    /// Does the next step of a lane: of the first, or by lot. The results are told when the lane ends.
+    fn act(&mut self) {
+        let at = self.lot(self.flights.len());
+        let step = self.flights[at].steps.pop_front();
+        let mut ended = self.flights[at].steps.is_empty();
+        if let Some(step) = step {
+            let started_at = self.now;
+            let outcome = self.step(&step);
+            ended |= matches!(outcome, Outcome::Failed { .. });
+            let name = format!("{step:?}");
+            let name = name.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+            self.steps.push(format!("{} {name}", self.second()));
+            self.flights[at].results.push(StepResult { step, started_at, finished_at: self.now, outcome });
         }
-        match step {
-            Step::PrepareVolumes(set) => {
-                for volume in &set.volumes {
-                    let Source::Files { files, .. } = &volume.source else { continue };
-                    for file in files {
-                        let Content::Token(request) = &file.content else { continue };
-                        let token = Token {
-                            issued_at: self.now,
-                            expires_at: later(self.now, seconds(request.expiration_seconds)),
-                        };
-                        let old = self.observed.tokens.entry(request.key.clone()).or_insert(token);
-                        if request.renew {
-                            *old = token;
-                        }
-                    }
-                }
-                self.observed.volumes = Volumes::Ready { fingerprint: set.fingerprint };
-            }
-            Step::AttachNetwork => {
-                let network = Network { namespace: "/netns/u".into(), addresses: vec![[10, 0, 0, 2].into()] };
-                self.observed.network = Some(network);
-            }
-            Step::RunSandbox(spec) => {
-                assert!(self.observed.sandboxes.iter().all(|one| one.attempt != spec.attempt && !one.ready));
-                assert_eq!(spec.network.as_deref(), Some(std::path::Path::new("/netns/u")));
-                let id = format!("s{}", spec.attempt);
-                let created_at = self.now;
-                self.observed.sandboxes.push(Sandbox {
-                    id,
-                    attempt: spec.attempt,
-                    ready: true,
-                    created_at,
-                    labels: BTreeMap::new(),
-                });
-            }
-            Step::PullImage { reference, .. } => {
-                if !self.registry.contains(reference) {
-                    return Outcome::Failed { message: "not found".into() };
-                }
-                let image = Image {
-                    reference: format!("reg/{reference}"),
-                    digest: "sha256:1".into(),
-                    size: 7,
-                    user: String::new(),
-                };
-                self.observed.images.insert(reference.clone(), image.clone());
-                return Outcome::Pulled(image);
-            }
-            Step::CreateContainer { spec, .. } => {
-                let alive = |one: &Container| one.name == spec.name && !matches!(one.state, ContainerState::Exited(_));
-                assert!(!self.observed.containers.iter().any(alive), "{} runs twice", spec.name);
-                assert!(self.observed.sandboxes.iter().any(|one| one.id == spec.sandbox && one.ready));
-                self.observed.containers.push(Container {
-                    id: format!("{}-{}", spec.name, spec.attempt),
-                    sandbox: spec.sandbox.clone(),
-                    name: spec.name.clone(),
-                    attempt: spec.attempt,
-                    image: spec.image.clone(),
-                    image_digest: "sha256:1".into(),
-                    created_at: self.now,
-                    state: ContainerState::Created,
-                    labels: spec.labels.clone(),
-                });
-            }
-            Step::StartContainer(target) => {
-                let (now, script) = (self.now, self.script);
-                let one = self.container(&target.name, target.attempt);
-                if matches!(one.state, ContainerState::Created) {
-                    if matches!(script(&target.name, target.attempt), Act::Unstartable) {
-                        let message = "exec: \"/no\": no such file".to_owned();
-                        let exit = Exit {
-                            code: Some(128),
-                            oom_killed: false,
-                            started_at: now,
-                            finished_at: now,
-                            message: Some(message.clone()),
-                        };
-                        one.state = ContainerState::Exited(exit);
-                        return Outcome::Failed { message };
-                    }
-                    one.state = ContainerState::Running { started_at: now };
-                }
-            }
-            Step::StopContainer { target, deadline, grace_min } => {
-                let (now, script) = (self.now, self.script);
-                let deaf = matches!(script(&target.name, target.attempt), Act::Deaf);
-                if deaf {
-                    self.now = (*deadline).max(later(now, *grace_min));
-                }
-                let (code, finished_at) = (if deaf { 137 } else { 0 }, self.now);
-                let one = self.container(&target.name, target.attempt);
-                if let ContainerState::Running { started_at } = one.state {
-                    one.state = ContainerState::Exited(Exit {
-                        code: Some(code),
-                        oom_killed: false,
-                        started_at,
-                        finished_at,
-                        message: None,
-                    });
-                }
-            }
-            Step::RemoveContainer { target, .. } => {
-                self.observed.containers.retain(|one| (&one.name, one.attempt) != (&target.name, target.attempt));
-            }
-            Step::StopSandbox { id } => {
-                let now = self.now;
-                self.observed.sandboxes.iter_mut().filter(|one| one.id == *id).for_each(|one| one.ready = false);
-                for one in self.observed.containers.iter_mut().filter(|one| one.sandbox == *id) {
-                    if let ContainerState::Running { started_at } = one.state {
-                        one.state = ContainerState::Exited(Exit {
-                            code: Some(137),
-                            oom_killed: false,
-                            started_at,
-                            finished_at: now,
-                            message: None,
-                        });
-                    }
-                }
-            }
-            Step::RemoveSandbox { id } => {
-                self.observed.sandboxes.retain(|one| one.id != *id);
-                self.observed.containers.retain(|one| one.sandbox != *id);
-            }
-            Step::DetachNetwork => self.observed.network = None,
-            Step::RemoveVolumes => self.observed.volumes = Volumes::Absent,
-            Step::RemoveLogs { .. } | Step::Confirm { .. } | Step::RunHook { .. } => {}
-            Step::Probe { target, .. } => {
-                let good = (self.probes)(&target.name, self.second());
-                return Outcome::Probed(if good { Answer::Success } else { Answer::Failure("no".into()) });
-            }
-            Step::ReadTerminationMessage { target, .. } => {
-                return Outcome::Text(format!("last words of {}", target.name));
+        if ended {
+            let flight = self.flights.remove(at);
+            self.results.extend(flight.results);
+        }
+        if let Some(left) = &mut self.dies_after {
+            *left -= 1;
+            if *left == 0 {
+                self.dies_after = None;
+                self.restart();
             }
         }
-        Outcome::Done
     }
 
-    fn container(&mut self, name: &str, attempt: u32) -> &mut Container {
-        let found = self.observed.containers.iter_mut().find(|one| one.name == name && one.attempt == attempt);
-        found.expect("the container is there")
+    /// A number below `count`; 0 where nothing is left to chance.
+    fn lot(&mut self, count: usize) -> usize {
+        let Some(seed) = &mut self.seed else { return 0 };
+        // xorshift
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        usize::try_from(*seed % count.max(1) as u64).unwrap_or_default()
     }
 
     /// When something happens next.
