@@ -8,6 +8,7 @@ use controllers::{Action, Event, Only, Patch, Propagation, Target};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tracing::debug;
 
 /// Writes of one plan under way at once: they share commits, and leave room for other writers.
 const AT_ONCE: usize = 16;
@@ -17,6 +18,8 @@ const AT_ONCE: usize = 16;
 #[error("{what}: {source}")]
 pub(super) struct Failure {
     what: String,
+    /// An object was to be made or removed, and not just told of.
+    whole: bool,
     source: ApiError,
 }
 
@@ -25,9 +28,19 @@ impl Failure {
     pub(super) fn is_unknown(&self) -> bool {
         self.source.code() >= 500
     }
+
+    /// Whether the object is another than the one the plan was made for: worth a new plan at once.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.source.code() == 409
+    }
+
+    /// Why an object could not be made or removed, in the API's words.
+    pub(super) fn refused(&self) -> Option<String> {
+        self.whole.then(|| self.source.to_string())
+    }
 }
 
-/// Carries out all actions; tells of one that failed, an unknown outcome before others.
+/// Carries out all actions; tells of one that failed: an unknown outcome before others, a conflict after them.
 ///
 /// # Errors
 /// [`Failure`].
@@ -40,19 +53,28 @@ pub(super) async fn all(
     let under_way = stream::iter(actions).map(|action| one(client, controller, action, now));
     let ended: Vec<Result<(), Failure>> = under_way.buffer_unordered(AT_ONCE).collect().await;
     let failures = ended.into_iter().filter_map(Result::err);
-    failures.max_by_key(Failure::is_unknown).map_or(Ok(()), Err)
+    failures.max_by_key(|failure| (failure.is_unknown(), !failure.is_conflict())).map_or(Ok(()), Err)
 }
 
 async fn one(client: &Client, controller: &str, action: Action, now: Timestamp) -> Result<(), Failure> {
     let what = describe(&action);
+    let news = matches!(&action, Action::Create { kind, .. } if std::ptr::eq(*kind, &CORE_EVENT));
+    let whole = !news && matches!(action, Action::Create { .. } | Action::Delete { .. });
     let done = match action {
+        Action::Create { kind, namespace, object } if news => {
+            // News are worth no second try: what they tell of has happened.
+            if let Err(error) = client.create(kind, &namespace, &object).await {
+                debug!(%error, what, "not told");
+            }
+            Ok(())
+        }
         Action::Create { kind, namespace, object } => but(409, client.create(kind, &namespace, &object).await),
         Action::Update { kind, part, object } => client.update(kind, part, &object).await.map(drop),
         Action::Patch { target, part, patch, only } => self::patch(client, &target, part, &patch, &only).await,
         Action::Delete { target, only, propagation } => delete(client, &target, &only, propagation).await,
         Action::Event(event) => tell(client, controller, &event, now).await,
     };
-    done.map_err(|source| Failure { what, source })
+    done.map_err(|source| Failure { what, whole, source })
 }
 
 /// This answer is as good as success.

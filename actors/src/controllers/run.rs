@@ -1,6 +1,6 @@
 //! Runs one controller over its keys: settles what is unknown, reads, decides, acts. Main type: [`Runner`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ const ACCOUNTS: &str = "kube-system";
 /// Field manager of what controllers write, as clients know it.
 const MANAGER: &str = "kube-controller-manager";
 
+/// Wait before a plan is made anew because what it saw has changed: long enough for the change to be seen.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
+
 /// See the file's head.
 pub(super) struct Runner {
     controller: &'static Controller,
@@ -30,16 +33,19 @@ pub(super) struct Runner {
     objects: Arc<Decoded>,
     /// Keys with a write whose outcome is unknown.
     unsettled: Mutex<BTreeSet<Key>>,
+    /// Why the last plan of a key was not carried out, in the API's words.
+    refused: Mutex<BTreeMap<Key, String>>,
 }
 
 impl Runner {
     pub(super) fn new(controller: &'static Controller, context: Arc<Context>, objects: Arc<Decoded>) -> Self {
-        Self { controller, context, objects, unsettled: Mutex::default() }
+        Self { controller, context, objects, unsettled: Mutex::default(), refused: Mutex::default() }
     }
 
     async fn reconcile(&self, key: Key) -> Result<Next, Error> {
         let Some(term) = self.context.leading() else {
             self.unsettled.lock().clear();
+            self.refused.lock().clear();
             return Ok(Next::Done);
         };
         let client = self.client(term)?;
@@ -49,8 +55,9 @@ impl Runner {
         let now = Timestamp::now();
         let Plan { actions, wake_at } = self.decide(view, &key, now);
         if let Err(failure) = execute::all(&client, self.controller.name, actions, now).await {
-            return Err(self.failed(key, failure));
+            return self.failed(key, failure);
         }
+        self.refused.lock().remove(&key);
         Ok(wake_at.map_or(Next::Done, |at| Next::After(Duration::try_from(at.duration_since(now)).unwrap_or_default())))
     }
 
@@ -70,15 +77,22 @@ impl Runner {
     }
 
     fn decide(&self, view: View, key: &Key, now: Timestamp) -> Plan {
-        let snapshot = Snapshot::new(view, &self.context, &self.objects);
+        let refused = self.refused.lock().get(key).cloned();
+        let snapshot = Snapshot::new(view, &self.context, &self.objects, refused);
         (self.controller.reconcile)(&snapshot, key, now)
     }
 
-    fn failed(&self, key: Key, failure: Failure) -> Error {
+    fn failed(&self, key: Key, failure: Failure) -> Result<Next, Error> {
+        if failure.is_conflict() {
+            return Ok(Next::After(CONFLICT_PAUSE));
+        }
+        if let Some(why) = failure.refused() {
+            self.refused.lock().insert(key.clone(), why);
+        }
         if failure.is_unknown() {
             self.unsettled.lock().insert(key);
         }
-        failure.into()
+        Err(failure.into())
     }
 }
 

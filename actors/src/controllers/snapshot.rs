@@ -62,11 +62,12 @@ pub(super) struct Snapshot<'a> {
     context: &'a Context,
     objects: &'a Decoded,
     cluster: OnceCell<Cluster>,
+    refused: Option<String>,
 }
 
 impl<'a> Snapshot<'a> {
-    pub(super) fn new(view: View, context: &'a Context, objects: &'a Decoded) -> Self {
-        Self { view, context, objects, cluster: OnceCell::new() }
+    pub(super) fn new(view: View, context: &'a Context, objects: &'a Decoded, refused: Option<String>) -> Self {
+        Self { view, context, objects, cluster: OnceCell::new(), refused }
     }
 
     fn lazily<'s>(&'s self, records: Vec<Arc<Record>>) -> Box<dyn Iterator<Item = Object> + 's> {
@@ -107,6 +108,10 @@ impl controllers::View for Snapshot<'_> {
 
     fn cluster(&self) -> &Cluster {
         self.cluster.get_or_init(|| facts::of(&self.view, self.context))
+    }
+
+    fn failure(&self) -> Option<&str> {
+        self.refused.as_deref()
     }
 }
 

@@ -174,3 +174,6 @@ pub(super) fn validate_counts(object: &Value, counts: &[&str], limits: &[(&str, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
