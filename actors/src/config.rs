@@ -170,6 +170,11 @@ impl Config {
         self.reachable(self.api_listen)
     }
 
+    /// Where others reach this node's pods' endpoint.
+    pub fn pod_addresses(&self) -> Vec<SocketAddr> {
+        self.reachable(self.pods_listen)
+    }
+
     fn reachable(&self, listen: SocketAddr) -> Vec<SocketAddr> {
         if !self.advertise.is_empty() {
             return self.advertise.iter().map(|ip| SocketAddr::new(*ip, listen.port())).collect();

@@ -79,6 +79,14 @@ impl Netlink {
         self.ask(Message::NewAddress(message::address(link, address)), NLM_F_CREATE | NLM_F_REPLACE).map(drop)
     }
 
+    /// Takes an address from a link; one that it has not is as good.
+    pub(crate) fn delete_address(&mut self, link: u32, address: IpAddr) -> io::Result<()> {
+        match absent_is_fine(self.ask(Message::DelAddress(message::address(link, address)), 0).map(drop)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     /// The addresses of a link that are good beyond it.
     pub(crate) fn addresses(&mut self, link: u32) -> io::Result<Vec<IpAddr>> {
         let answers = self.ask(Message::GetAddress(message::any_address()), NLM_F_DUMP)?;

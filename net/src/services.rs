@@ -18,6 +18,7 @@ mod program;
 mod proxy;
 mod skeleton;
 mod table;
+pub mod ways;
 #[cfg(test)]
 mod tests;
 

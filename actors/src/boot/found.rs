@@ -86,6 +86,7 @@ fn first_member(config: &Config, identity: &Identity, cluster: &Cluster, name: &
         key: identity.fingerprint(),
         addresses: config.addresses(),
         api_addresses: config.api_addresses(),
+        pod_addresses: config.pod_addresses(),
         role: Role::Voter,
         voter: config.voter,
         zone: config.zone.clone(),

@@ -190,6 +190,7 @@ fn new_member(view: &View, cluster: &Cluster, candidate: &Candidate) -> Result<M
         key: candidate.key,
         addresses: candidate.addresses.clone(),
         api_addresses: candidate.api_addresses.clone(),
+        pod_addresses: Vec::new(),
         role: Role::Worker,
         voter: candidate.voter,
         zone: candidate.zone.clone(),

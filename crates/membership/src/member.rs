@@ -10,6 +10,9 @@ use store::{Body, Key, Op, Record, View};
 use crate::id::{KeyFingerprint, NodeId, Role};
 use crate::keys;
 
+/// Port of pods' endpoints unless set otherwise (UDP).
+const PODS_PORT: u16 = 7444;
+
 /// Facts about the cluster, written when it is founded. Addresses are lists: one entry a family.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +58,9 @@ pub struct Member {
     pub addresses: Vec<SocketAddr>,
     /// Where its API endpoint listens.
     pub api_addresses: Vec<SocketAddr>,
+    /// Where its pods' endpoint listens; the node itself says so once it is up. Until then see [`Member::pods_endpoints`].
+    #[serde(default)]
+    pub pod_addresses: Vec<SocketAddr>,
     /// Its part in the quorum.
     pub role: Role,
     /// Whether it may vote.
@@ -72,6 +78,16 @@ pub struct Member {
     /// Labels for its Node object, given at join.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+}
+
+impl Member {
+    /// Where its pods' endpoint listens; at the usual port, where the node has not said yet.
+    pub fn pods_endpoints(&self) -> Vec<SocketAddr> {
+        if self.pod_addresses.is_empty() {
+            return self.addresses.iter().map(|address| SocketAddr::new(address.ip(), PODS_PORT)).collect();
+        }
+        self.pod_addresses.clone()
+    }
 }
 
 /// All members, by id.

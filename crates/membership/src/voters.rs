@@ -161,6 +161,7 @@ mod tests {
             key: KeyFingerprint([id as u8; 32]),
             addresses: Vec::new(),
             api_addresses: Vec::new(),
+            pod_addresses: Vec::new(),
             role,
             voter: VoterPreference::Auto,
             zone: String::new(),

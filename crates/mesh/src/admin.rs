@@ -43,6 +43,8 @@ pub(crate) enum Request {
     },
     /// Give up this node's part.
     Leave,
+    /// End this process.
+    Down,
     /// Take the images of an archive on this machine.
     ImportImages {
         /// The archive, absolute.
@@ -55,6 +57,18 @@ pub(crate) enum Request {
         /// Its name, in any form.
         reference: String,
     },
+}
+
+/// Answer to [`Request::Down`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Down {
+    /// The node's name.
+    pub(crate) name: String,
+    /// The process that ends now.
+    pub(crate) pid: u32,
+    /// Where its data plane is found.
+    pub(crate) state_dir: PathBuf,
 }
 
 /// What it gets: a value, or words for the person who asked.

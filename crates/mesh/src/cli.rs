@@ -63,6 +63,10 @@ pub(crate) enum Command {
     /// Run clusters of several nodes on this machine, to try and to test: each in a network namespace of its own
     #[command(subcommand)]
     Dev(DevCommand),
+    /// Stop this node: its control process and its data plane. It stays a member; its containers run on
+    Down(Here),
+    /// Run this node's data plane: pods' tunnels, Services, DNS. `mesh up` and `mesh join` start it by themselves
+    Dataplane(Here),
     /// Give up this node's part in the cluster; it is forgotten for good
     Leave {
         #[command(flatten)]
@@ -206,6 +210,17 @@ pub(crate) struct At {
     /// The node's data directory
     #[arg(long, env = "MESH_DATA_DIR", default_value = "/var/lib/mesh")]
     pub(crate) data_dir: PathBuf,
+}
+
+/// Where a node of this machine keeps what it has.
+#[derive(Debug, Args)]
+pub(crate) struct Here {
+    /// The node's data directory
+    #[arg(long, env = "MESH_DATA_DIR", default_value = "/var/lib/mesh")]
+    pub(crate) data_dir: PathBuf,
+    /// The node's state directory
+    #[arg(long, env = "MESH_STATE_DIR", default_value = "/run/mesh")]
+    pub(crate) state_dir: PathBuf,
 }
 
 /// Settings of a node: flags over environment over file over defaults.

@@ -1,6 +1,8 @@
 //! One file per command.
 
+mod dataplane;
 mod dev;
+mod down;
 mod image;
 mod kubeconfig;
 mod leave;
@@ -26,6 +28,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Kubeconfig { server, at } => short()?.block_on(kubeconfig::run(server, &at)),
         Command::Image(image) => short()?.block_on(image::run(image)),
         Command::Dev(dev) => short()?.block_on(dev::run(dev)),
+        Command::Down(here) => short()?.block_on(down::run(here)),
+        Command::Dataplane(here) => dataplane::run(here),
         Command::Leave { at } => short()?.block_on(leave::run(&at)),
     }
 }

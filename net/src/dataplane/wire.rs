@@ -28,8 +28,6 @@ pub enum ObjectKind {
     Service,
     /// `discovery.k8s.io/v1` EndpointSlice.
     EndpointSlice,
-    /// `v1` Node.
-    Node,
 }
 
 /// Which object.
@@ -151,6 +149,7 @@ pub enum Report {
 
 /// The state of a data plane, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Status {
     /// Its process.
     pub pid: u32,

@@ -129,6 +129,11 @@ impl Program {
         all
     }
 
+    /// How many elements it has.
+    pub(super) fn size(&self) -> usize {
+        1 + self.slots.len() * if self.affinity_seconds.is_some() { 2 } else { 1 }
+    }
+
     /// Addresses that the kernel has to know beside the elements: see [`Shared`].
     pub(super) fn shared(&self, front: &Front, is_own_pod: impl Fn(&IpAddr) -> bool) -> Vec<Shared> {
         let own = (!front.is_node_port()).then_some(Shared::Service(front.address));

@@ -106,6 +106,11 @@ impl Table {
         self.services.len()
     }
 
+    /// Elements that the kernel holds for them.
+    pub fn elements(&self) -> usize {
+        self.installed.values().map(Program::size).sum::<usize>() + self.shared.len()
+    }
+
     /// What the fixed part is made of.
     pub fn facts(&self) -> &Facts {
         &self.facts

@@ -81,6 +81,7 @@ fn plain(id: u64, name: &str) -> Member {
         key: candidate.key,
         addresses: Vec::new(),
         api_addresses: Vec::new(),
+        pod_addresses: Vec::new(),
         role: Role::Worker,
         voter: candidate.voter,
         zone: String::new(),

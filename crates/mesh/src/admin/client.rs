@@ -45,6 +45,16 @@ pub(crate) async fn ask_within<T: DeserializeOwned>(
     exchange(stream, request, patience + ANSWER_LIMIT).await
 }
 
+/// Whether a node runs here.
+pub(crate) async fn running(data_dir: &Path) -> Result<bool> {
+    let path = data_dir.join(SOCKET);
+    match UnixStream::connect(&path).await {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("{}: run this as the user that runs mesh", path.display())),
+    }
+}
+
 async fn connect(data_dir: &Path) -> Result<UnixStream> {
     let path = data_dir.join(SOCKET);
     match UnixStream::connect(&path).await {

@@ -21,7 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{Answer, Request, images, status};
+use super::{Answer, Down, Request, images, status};
 
 /// Largest question, in bytes.
 const QUESTION_LIMIT: usize = 64 << 10;
@@ -35,6 +35,15 @@ const DISMISSAL_GRACE: Duration = Duration::from_secs(2);
 /// How long leaving may take.
 const LEAVE_LIMIT: Duration = Duration::from_secs(40);
 
+/// Why the node is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// It has left the cluster.
+    Left,
+    /// Somebody wants it down.
+    Down,
+}
+
 /// Takes the questions of local commands.
 pub(crate) struct Server(UnixListener);
 
@@ -47,8 +56,8 @@ impl Server {
         Ok(Self(listener))
     }
 
-    /// Answers until this node has left the cluster.
-    pub(crate) async fn run(self, node: Arc<Node>) {
+    /// Answers until a command ends this node.
+    pub(crate) async fn run(self, node: Arc<Node>) -> Farewell {
         let (left, mut leaves) = tokio::sync::mpsc::channel(1);
         loop {
             let stream = tokio::select! {
@@ -56,13 +65,13 @@ impl Server {
                     Ok((stream, _)) => stream,
                     Err(error) => { debug!(%error, "command not heard"); continue }
                 },
-                _ = leaves.recv() => return,
+                Some(farewell) = leaves.recv() => return farewell,
             };
             let (node, left) = (node.clone(), left.clone());
             tokio::spawn(async move {
                 match answer(&node, stream).await {
-                    Ok(true) => drop(left.send(()).await),
-                    Ok(false) => {}
+                    Ok(Some(farewell)) => drop(left.send(farewell).await),
+                    Ok(None) => {}
                     Err(error) => debug!(%error, "command not answered"),
                 }
             });
@@ -70,17 +79,21 @@ impl Server {
     }
 }
 
-/// Answers one question; tells whether this node has left.
-async fn answer(node: &Node, stream: UnixStream) -> Result<bool> {
+/// Answers one question; tells whether this node ends by it.
+async fn answer(node: &Node, stream: UnixStream) -> Result<Option<Farewell>> {
     let (reader, writer) = stream.into_split();
     let mut channel = Channel::new(reader, writer);
     let question = timeout(QUESTION_TIMEOUT, channel.receive_within(QUESTION_LIMIT)).await??.unwrap_or_default();
     let request: Request = serde_json::from_slice(&question)?;
-    let leaves = matches!(request, Request::Leave);
+    let farewell = match request {
+        Request::Leave => Some(Farewell::Left),
+        Request::Down => Some(Farewell::Down),
+        _ => None,
+    };
     let answer: Answer = decide(node, request).await.map_err(|error| crate::telemetry::chain(&error));
     channel.send(&serde_json::to_vec(&answer)?).await?;
     channel.finish().await?;
-    Ok(leaves && answer.is_ok())
+    Ok(farewell.filter(|_| answer.is_ok()))
 }
 
 async fn decide(node: &Node, request: Request) -> Result<Value> {
@@ -96,6 +109,11 @@ async fn decide(node: &Node, request: Request) -> Result<Value> {
         Request::RevokeToken { id } => revoke_token(context, &id).await,
         Request::Kubeconfig { server } => kubeconfig(context, server).await,
         Request::Leave => leave(context).await,
+        Request::Down => {
+            let state_dir = std::path::absolute(&context.config.state_dir)?;
+            let down = Down { name: context.name.clone(), pid: std::process::id(), state_dir };
+            Ok(serde_json::to_value(down)?)
+        }
         Request::ImportImages { path } => images::import(context, &path).await,
         Request::ListImages => images::list(context).await,
         Request::RemoveImage { reference } => images::remove(context, &reference).await,

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use actors::Node;
+use actors::context::Context;
 use actors::host::Observation;
 use anyhow::{Result, anyhow};
 use membership::{NodeId, Role, member};
+use net::dataplane::{Order, Report};
 use serde::{Deserialize, Serialize};
 use store::Storage;
 use tokio::time::{Instant, timeout_at};
@@ -31,6 +33,9 @@ pub(crate) struct Status {
     pub(crate) applied: u64,
     /// All members.
     pub(crate) members: Vec<MemberStatus>,
+    /// This node's data plane; absent where it runs no pods.
+    #[serde(default)]
+    pub(crate) dataplane: Option<DataplaneStatus>,
     /// This node's actors; for programs.
     pub(crate) actors: Vec<serde_json::Value>,
 }
@@ -53,6 +58,16 @@ pub(crate) struct MemberStatus {
     pub(crate) addresses: Vec<SocketAddr>,
     /// Its pods' addresses.
     pub(crate) pod_ranges: Vec<String>,
+}
+
+/// The data plane beside this process.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum DataplaneStatus {
+    /// It runs.
+    Up(net::dataplane::Status),
+    /// It does not answer, in words.
+    Down(String),
 }
 
 impl Status {
@@ -115,7 +130,21 @@ async fn now(node: &Node) -> Result<Status> {
         term: group.term,
         applied: group.last_applied,
         members: members.collect(),
+        dataplane: dataplane(context).await,
         actors: node.observe().await.iter().map(observe).collect(),
+    })
+}
+
+async fn dataplane(context: &Context) -> Option<DataplaneStatus> {
+    let config = context.config.pods.then_some(&context.config)?;
+    let asked = async {
+        let mut link = net::dataplane::connect(&config.state_dir, actors::dataplane::BUILD).await?;
+        link.ask(Order::Observe).await
+    };
+    Some(match asked.await {
+        Ok(Report::Status(status)) => DataplaneStatus::Up(status),
+        Ok(_) => DataplaneStatus::Down("it answered something else".into()),
+        Err(error) => DataplaneStatus::Down(error.to_string()),
     })
 }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::admin::{Request, client, status::Status};
+use crate::admin::{
+    Request, client,
+    status::{DataplaneStatus, Status},
+};
 use crate::cli::{At, Output};
 
 /// Prints the status; with `wait`, once the node is ready.
@@ -29,6 +32,9 @@ fn print(status: &Status) {
     println!("Node     {} ({}), {ready}", status.name, status.id);
     println!("Cluster  {}, {} of {} members heard", status.cluster, status.heard(), status.members.len());
     println!("Leader   {}, term {}, entry {}", status.leader.as_deref().unwrap_or("none"), status.term, status.applied);
+    if let Some(dataplane) = &status.dataplane {
+        println!("Pods     {}", words(dataplane));
+    }
     println!();
     let rows = status.members.iter().map(|member| {
         let lag = member.lag.map_or(String::new(), |lag| lag.to_string());
@@ -39,6 +45,19 @@ fn print(status: &Status) {
         vec![member.name.clone(), role, heard.into(), lag, address, pods.join(","), member.id.to_string()]
     });
     println!("{}", table(&["NAME", "ROLE", "HEARD", "LAG", "ADDRESS", "PODS", "ID"], rows));
+}
+
+fn words(dataplane: &DataplaneStatus) -> String {
+    let state = match dataplane {
+        DataplaneStatus::Up(state) => state,
+        DataplaneStatus::Down(why) => return format!("data plane down: {why}"),
+    };
+    let fed = if state.fed { "" } else { ", not fed" };
+    let troubles = state.troubles.iter().map(|trouble| format!("; {trouble}")).collect::<String>();
+    format!(
+        "data plane up{fed}, {} of {} peers reached, {} Services{troubles}",
+        state.peers_reached, state.peers, state.services
+    )
 }
 
 /// Columns as kubectl prints them: as wide as their widest cell, three spaces apart.

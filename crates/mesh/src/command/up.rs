@@ -8,9 +8,9 @@ use actors::{Config, Entrance, Node, Origin, Stage};
 use anyhow::{Context, Result, anyhow, bail};
 use net::Token;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{info, warn};
 
-use crate::admin;
+use crate::admin::{self, server::Farewell};
 use crate::cli::NodeArgs;
 use crate::config;
 
@@ -60,7 +60,10 @@ async fn run(stage: &Stage, config: Config, entrance: Entrance) -> Result<()> {
         error = removed(&node) => End::Broken(error),
         _ = ends.0.recv() => End::Asked,
         _ = ends.1.recv() => End::Asked,
-        left = serving => { left.context("the local commands' server ended")?; End::Left }
+        farewell = serving => match farewell.context("the local commands' server ended")? {
+            Farewell::Left => End::Left,
+            Farewell::Down => End::Asked,
+        },
     };
     let _ = std::fs::remove_file(&socket);
     info!("stopping");
@@ -68,8 +71,16 @@ async fn run(stage: &Stage, config: Config, entrance: Entrance) -> Result<()> {
     match end {
         End::Broken(error) => Err(error),
         End::Asked => Ok(()),
-        // Only now: until it stopped, the node wrote down what it saw.
-        End::Left => Ok(node.context().home.clear()?),
+        End::Left => {
+            let config = &node.context().config;
+            if config.pods
+                && let Err(error) = super::down::end_dataplane(&config.state_dir).await
+            {
+                warn!(%error, "the data plane did not end");
+            }
+            // Only now: until it stopped, the node wrote down what it saw.
+            Ok(node.context().home.clear()?)
+        }
     }
 }
 

@@ -1,0 +1,21 @@
+//! A node's second process, and the control process's side of it.
+//!
+//! The data plane keeps packets going: pods' tunnels to other nodes, Services, the cluster's DNS. It is fed by the control process
+//! over a socket, remembers what it was told, and works on alone while there is none: [`process`]. The control
+//! process starts it where none runs ([`launch`]) and feeds it ([`feeder`]).
+
+mod dns;
+pub mod feeder;
+mod knowledge;
+pub mod launch;
+mod memory;
+mod overlay;
+pub mod process;
+mod server;
+mod services;
+
+pub use feeder::Feeder;
+pub use process::{Process, Settings};
+
+/// Which code the data plane is: changes with its sources, and only with them. A data plane of another build is replaced.
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "-", env!("DATAPLANE_BUILD"));
