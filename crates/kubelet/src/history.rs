@@ -22,6 +22,8 @@ pub struct History {
     pub lanes: BTreeMap<String, Backoff>,
     /// It is to end, and since when.
     pub ending: Option<Ending>,
+    /// The next sandbox's number is this at least.
+    pub sandboxes: u32,
     /// The phase that stays, with why.
     pub verdict: Option<Verdict>,
     /// The status last planned.

@@ -20,7 +20,7 @@ use crate::{
 
 mod end;
 mod ended;
-mod launch;
+pub(crate) mod launch;
 mod orphan;
 mod probes;
 mod restart;
@@ -115,6 +115,8 @@ fn remember(run: &mut Run<'_>) {
         run.event(PodEvent::of_pod(true, node::reason(&refused.reason), text));
         run.history.verdict = Some(refused.clone());
     }
+    let sandboxes = input.observed.sandboxes.iter().map(|one| one.attempt.saturating_add(1));
+    run.history.sandboxes = sandboxes.fold(run.history.sandboxes, u32::max);
     for one in &input.observed.containers {
         // Seen for the first time.
         if run.of(&one.name).attempts <= one.attempt {

@@ -63,6 +63,10 @@ pub struct ContainerSpec {
     pub security: Security,
     /// It gets a terminal.
     pub tty: bool,
+    /// Somebody may attach to its standard input.
+    pub stdin: bool,
+    /// Its standard input ends when the first who attached leaves.
+    pub stdin_once: bool,
     /// The file its output goes to.
     pub log_path: PathBuf,
     /// Comes back with [`crate::observed::Container::labels`].

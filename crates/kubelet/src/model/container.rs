@@ -55,6 +55,10 @@ pub struct Container {
     pub security_context: SecurityContext,
     /// Give it a terminal.
     pub tty: bool,
+    /// Somebody may attach to its standard input.
+    pub stdin: bool,
+    /// Its standard input ends when the first who attached leaves.
+    pub stdin_once: bool,
     /// Whose process namespace an ephemeral container joins.
     pub target_container_name: String,
 }

@@ -23,6 +23,12 @@ use crate::{
 /// The label of a container that holds the image its spec had: a change of it makes another container.
 pub(super) const IMAGE_LABEL: &str = "mesh/image";
 
+/// The label that holds the resources a container was made with, as JSON: a resize comes with its next start.
+pub(crate) const RESOURCES_LABEL: &str = "mesh/resources";
+
+/// Most bytes of that label: all labels together stay under 4 KiB.
+const RESOURCES_LABEL_MAX: usize = 2_048;
+
 /// How long a failed pull is shown as such before it is shown as waiting, in seconds.
 const PULL_ERROR_SECONDS: i64 = 2;
 
@@ -164,6 +170,8 @@ fn configure(
         resources: resources::bounds(pod, container, node.memory_bytes, node.pids_max),
         security,
         tty: container.tty,
+        stdin: container.stdin,
+        stdin_once: container.stdin_once,
         log_path: log_path(run, &container.name, attempt),
         labels: labels(view),
         env,
@@ -177,7 +185,13 @@ fn labels(view: &View<'_>) -> BTreeMap<String, String> {
         Kind::Main => "main",
         Kind::Ephemeral => "ephemeral",
     };
-    BTreeMap::from([(IMAGE_LABEL.to_owned(), view.spec.image.clone()), ("mesh/kind".to_owned(), kind.to_owned())])
+    let mut labels =
+        BTreeMap::from([(IMAGE_LABEL.to_owned(), view.spec.image.clone()), ("mesh/kind".to_owned(), kind.to_owned())]);
+    let resources = serde_json::to_string(&view.spec.resources).unwrap_or_default();
+    if resources.len() <= RESOURCES_LABEL_MAX {
+        labels.insert(RESOURCES_LABEL.to_owned(), resources);
+    }
+    labels
 }
 
 /// The log of an attempt of a container.

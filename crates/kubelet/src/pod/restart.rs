@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     run::Run,
-    view::{Now, View},
+    view::{Now, View, is_other},
 };
 use crate::{
     event::PodEvent,
@@ -58,9 +58,8 @@ pub(super) fn stop(run: &mut Run<'_>, (kind, name): (Kind, &str), attempt: u32, 
 pub(super) fn carry_out(run: &mut Run<'_>) {
     for view in run.views() {
         let (Now::Running(_), Some(newest)) = (view.now, view.newest) else { continue };
-        let made_from = newest.labels.get(super::launch::IMAGE_LABEL);
-        if view.kind != Kind::Ephemeral && made_from.is_some_and(|image| *image != view.spec.image) {
-            let text = intent(run, format!("Container {} definition changed", view.name()));
+        if view.kind != Kind::Ephemeral && is_other(newest, view.spec) {
+            let text = format!("Container {} definition changed, will be restarted", view.name());
             stop(run, view.place(), newest.attempt, None, &text);
         }
         let due = run.of(view.name()).stop.clone().filter(|stop| stop.attempt == newest.attempt);
@@ -78,8 +77,7 @@ pub(super) fn lane(run: &mut Run<'_>, view: &View<'_>, deadline: Timestamp, turn
     }
     let hook_ended = run.of(view.name()).hook_done == view.attempt();
     if let Some(handler) = view.spec.lifecycle.pre_stop.as_ref().filter(|_| !hook_ended && deadline > now) {
-        let ip = run.input.observed.network.as_ref().and_then(|network| network.addresses.first().copied());
-        let ip = ip.or_else(|| run.input.node.addresses.first().copied().filter(|_| run.input.pod.spec.host_network));
+        let ip = super::launch::pod_ips(run).first().copied();
         let action = probe::hook(handler, view.spec, ip);
         let timeout = Some(between(now, deadline));
         let step = Step::RunHook { target: view.target(), hook: Hook::PreStop, action, timeout };

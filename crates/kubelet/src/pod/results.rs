@@ -105,8 +105,7 @@ fn pulled(run: &mut Run<'_>, result: &StepResult, reference: &str, (name, attemp
             run.event(PodEvent::of(true, "Failed", (kind, name), "Error: ErrImagePull"));
             let backoff = run.history.images.entry(reference.to_owned()).or_default();
             image::failed(backoff, message.clone(), result.finished_at);
-            let message = format!("failed to pull image {}: {message}", quote(reference));
-            run.of(name).waiting = Some(("ErrImagePull".to_owned(), message));
+            run.of(name).waiting = Some(("ErrImagePull".to_owned(), message.clone()));
         }
         _ => {}
     }

@@ -94,9 +94,14 @@ impl<'a> Run<'a> {
 
     /// Something failed: not again for a while.
     pub(crate) fn failed(&mut self, what: &str, message: &str) {
+        self.failed_for(what, message, RETRY_MAX);
+    }
+
+    /// The same, for at most so long.
+    pub(crate) fn failed_for(&mut self, what: &str, message: &str, most: Duration) {
         let now = self.input.now;
         let old = self.history.lanes.entry(what.to_owned()).or_default();
-        let wait = RETRY_FIRST.saturating_mul(1 << old.failures.min(8)).min(RETRY_MAX);
+        let wait = RETRY_FIRST.saturating_mul(1 << old.failures.min(8)).min(most);
         let (failures, until) = (old.failures.saturating_add(1), Some(later(now, wait)));
         *old = Backoff { failures, last_at: Some(now), until, message: message.to_owned(), told: true };
     }

@@ -1,6 +1,8 @@
 //! Bringing a pod to run: volumes, network, sandbox, init containers in order, then the others. Main function: [`advance`].
 //! Spec: <https://kubernetes.io/docs/concepts/workloads/pods/init-containers/> and `sidecar-containers` beside it.
 
+use std::time::Duration;
+
 use super::{
     launch::{launch, pod_ips},
     run::Run,
@@ -16,6 +18,9 @@ use crate::{
     step::{LaneKey, Step},
     volume::{self, VolumeError, VolumeSet},
 };
+
+/// The longest time until a missing object of a volume is told of again; upstream's number.
+const MISSING_MAX: Duration = Duration::from_secs(122);
 
 /// The next steps of a pod that is to run.
 pub(super) fn advance(run: &mut Run<'_>) {
@@ -36,18 +41,20 @@ fn volumes(run: &mut Run<'_>) -> Option<VolumeSet> {
     let sources = Sources { pod: input.pod, pod_ips: &ips, references: input.references, node: input.node };
     match volume::plan(&sources, input.observed, input.now) {
         Ok((set, refresh)) => {
+            run.succeeded("missing");
             if let Some(at) = refresh {
-                run.wake(at.max(crate::text::later(input.now, std::time::Duration::from_secs(1))));
+                run.wake(at.max(crate::text::later(input.now, Duration::from_secs(1))));
             }
             Some(set)
         }
         Err((_, VolumeError::Waiting(_))) => None,
         Err((name, VolumeError::Failed(why))) => {
-            if !run.must_wait("volumes") {
+            // Only telling of it waits: what is missing is used as soon as it is there.
+            if !run.must_wait("missing") {
                 let message = format!("MountVolume.SetUp failed for volume {} : {why}", api::gotext::quote(&name));
                 run.event(PodEvent::of_pod(true, "FailedMount", message.clone()));
-                run.failed("volumes", &message);
-                run.must_wait("volumes");
+                run.failed_for("missing", &message, MISSING_MAX);
+                run.must_wait("missing");
             }
             None
         }
@@ -86,8 +93,7 @@ fn prepare(run: &mut Run<'_>) {
         // Its address and place are known to the next plan only.
         steps.push(Step::AttachNetwork);
     } else {
-        let attempt = old.map_or(0, |old| old.attempt.saturating_add(1));
-        steps.push(Step::RunSandbox(sandbox_spec(run, attempt, network)));
+        steps.push(Step::RunSandbox(sandbox_spec(run, run.history.sandboxes, network)));
     }
     run.lane(LaneKey::Pod, steps);
 }

@@ -42,6 +42,8 @@ pub(crate) struct View<'a> {
     /// The newest that ended, besides the newest of all.
     pub(crate) before: Option<(&'a observed::Container, &'a Exit)>,
     pub(crate) now: Now<'a>,
+    /// It was stopped since its image has changed.
+    replaced: bool,
 }
 
 impl<'a> View<'a> {
@@ -64,7 +66,9 @@ impl<'a> View<'a> {
                 if read { Now::Exited(exit) } else { Now::Reading(exit) }
             }
         };
-        Self { kind, spec, newest, before: ended.max_by_key(|(one, _)| one.attempt), now }
+        let stopped = remembered.and_then(|one| one.stop.as_ref()).map(|stop| stop.attempt);
+        let replaced = newest.is_some_and(|one| stopped == Some(one.attempt) && is_other(one, spec));
+        Self { kind, spec, newest, before: ended.max_by_key(|(one, _)| one.attempt), now, replaced }
     }
 
     pub(crate) fn name(&self) -> &'a str {
@@ -118,7 +122,7 @@ impl<'a> View<'a> {
         if self.kind == Kind::Ephemeral {
             return false;
         }
-        if self.is_sidecar() {
+        if self.is_sidecar() || self.replaced {
             return true;
         }
         if spec.restart_policy_rules.iter().any(|rule| rule.action == "Restart" && matches(&rule.exit_codes, code)) {
@@ -157,6 +161,11 @@ impl<'a> View<'a> {
             || self.attempt().is_some_and(|attempt| result(history, self.name(), sort, attempt) == Some(true));
         (self.kind == Kind::Main || self.is_sidecar()) && probed && self.started(input, history)
     }
+}
+
+/// Whether a container was made from another image than the spec has now.
+pub(crate) fn is_other(one: &observed::Container, spec: &Container) -> bool {
+    one.labels.get(super::launch::IMAGE_LABEL).is_some_and(|image| *image != spec.image)
 }
 
 /// What counts now of a probe of an attempt.

@@ -5,7 +5,7 @@ use api::{gotext::quote, kinds::read, meta};
 use serde_json::{Map, Value, json};
 
 use super::Phase;
-use crate::pod::run::Run;
+use crate::pod::{run::Run, view::View};
 
 /// A condition without its times.
 struct Condition {
@@ -34,8 +34,14 @@ pub(super) fn render(run: &Run<'_>, phase: Phase, status: &Map<String, Value>) -
             None => all.push(timed(run, &one, stored)),
         }
     }
+    if is_resized(run) {
+        let stored = old.iter().find(|stored| stored["type"] == RESIZE);
+        let message = "In-place resize of running containers is not supported on this node";
+        all.push(timed(run, &condition(RESIZE, true, "Infeasible", message.to_owned()), stored));
+    }
     let known: Vec<Value> = all.iter().map(|one| one["type"].clone()).collect();
-    all.extend(old.iter().filter(|one| !known.contains(&one["type"])).cloned());
+    let others = old.iter().filter(|one| !known.contains(&one["type"]) && one["type"] != RESIZE);
+    all.extend(others.cloned());
     all
 }
 
@@ -53,6 +59,16 @@ fn timed(run: &Run<'_>, one: &Condition, stored: Option<&Value>) -> Value {
         "lastTransitionTime": since.unwrap_or_else(|| meta::time(run.input.now)),
         "observedGeneration": (generation > 0).then_some(generation),
     })
+}
+
+/// The condition of a resize that is not carried out.
+const RESIZE: &str = "PodResizePending";
+
+/// Whether a container runs with other resources than the spec has now.
+fn is_resized(run: &Run<'_>) -> bool {
+    let resized =
+        |view: &View<'_>| view.running_since().is_some() && super::container::actual(view) != view.spec.resources;
+    run.views().iter().any(resized)
 }
 
 fn scheduled() -> Condition {

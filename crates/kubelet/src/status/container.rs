@@ -5,9 +5,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     image,
-    model::Kind,
+    model::{Kind, Resources},
     observed::{Container, Exit},
     pod::{
+        launch::RESOURCES_LABEL,
         run::Run,
         view::{LOST, Now, UNSEEN, View},
     },
@@ -121,8 +122,14 @@ fn terminated(run: &Run<'_>, one: &Container, exit: &Exit) -> Value {
     })
 }
 
+/// The resources that a container was made with.
+pub(super) fn actual(view: &View<'_>) -> Resources {
+    let label = view.newest.and_then(|one| one.labels.get(RESOURCES_LABEL));
+    label.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| view.spec.resources.clone())
+}
+
 fn resources(view: &View<'_>, status: &mut Map<String, Value>) {
-    let wanted = &view.spec.resources;
+    let wanted = actual(view);
     let mut shown = Map::new();
     for (field, list) in [("limits", &wanted.limits), ("requests", &wanted.requests)] {
         if !list.is_empty() {

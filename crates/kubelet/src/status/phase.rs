@@ -54,25 +54,16 @@ pub(super) fn of(run: &Run<'_>, views: &[View<'_>], over: bool) -> Phase {
     if mains().any(|view| matches!(view.now, Now::Absent | Now::Created) && view.before.is_none()) {
         return Phase::Pending;
     }
-    let goes_on = |view: &View<'_>| match code(view) {
+    let goes_on = |view: &View<'_>| match view.ended() {
         None => true,
         Some(code) => !over && view.restarts(run.input.pod, code),
     };
     if mains().any(goes_on) {
         Phase::Running
-    } else if mains().all(|view| code(view) == Some(0)) {
+    } else if mains().all(|view| view.ended() == Some(0)) {
         Phase::Succeeded
     } else {
         Phase::Failed
-    }
-}
-
-/// How the newest attempt that started has ended; `None` if it runs.
-fn code(view: &View<'_>) -> Option<i32> {
-    let before = || view.before.map(|(_, exit)| exit.code.unwrap_or(crate::pod::view::UNSEEN));
-    match view.now {
-        Now::Created => before(),
-        _ => view.ended(),
     }
 }
 
@@ -83,7 +74,7 @@ fn of_init(run: &Run<'_>, views: &[View<'_>]) -> Option<Phase> {
     let main_ran = views.iter().any(|view| view.kind == Kind::Main && !matches!(view.now, Now::Absent));
     let (mut pending, mut failed) = (false, false);
     for view in views.iter().filter(|view| view.kind == Kind::Init) {
-        match (view.is_sidecar(), code(view)) {
+        match (view.is_sidecar(), view.ended()) {
             (true, _) => {
                 let up = view.started(&run.input, &run.history) || view.ended().is_some();
                 pending |= !up && !initialized && !main_ran;
@@ -95,7 +86,7 @@ fn of_init(run: &Run<'_>, views: &[View<'_>]) -> Option<Phase> {
     }
     let never = |view: &View<'_>| view.spec.restart_policy.unwrap_or(pod.spec.restart_policy) == RestartPolicy::Never;
     let for_good =
-        |view: &View<'_>| code(view).is_some_and(|code| code != 0 && !view.restarts(pod, code)) && never(view);
+        |view: &View<'_>| view.ended().is_some_and(|code| code != 0 && !view.restarts(pod, code)) && never(view);
     if views.iter().any(|view| view.kind == Kind::Init && !view.is_sidecar() && for_good(view)) {
         return Some(Phase::Failed);
     }

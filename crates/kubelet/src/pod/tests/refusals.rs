@@ -186,8 +186,24 @@ fn a_startup_probe_holds_back_the_others() {
 }
 
 #[test]
+fn a_resize_waits_for_the_next_start_and_says_so() {
+    let mut world =
+        World::new(spec(&[container("a")]), |_, attempt| if attempt == 0 { Act::End(10, 1) } else { Act::Serve });
+    world.run_to(1);
+    world.object.as_mut().unwrap()["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1"}});
+    world.run_to(5);
+    assert_eq!(conditions(&world).last().unwrap(), "PodResizePending=True");
+    assert_eq!(world.status()["containerStatuses"][0]["resources"], json!({}));
+    world.run_to(20);
+    assert_eq!(conditions(&world).last().unwrap(), "PodScheduled=True");
+    assert_eq!(world.status()["containerStatuses"][0]["allocatedResources"], json!({"cpu": "1"}));
+}
+
+#[test]
 fn another_image_makes_another_container() {
-    let mut world = World::new(spec(&[container("a")]), |_, _| Act::Serve);
+    let mut spec = spec(&[container("a")]);
+    spec["restartPolicy"] = "Never".into();
+    let mut world = World::new(spec, |_, _| Act::Serve);
     world.run_to(1);
     world.object.as_mut().unwrap()["spec"]["containers"][0]["image"] = "img:2".into();
     world.run_to(5);
