@@ -98,6 +98,9 @@ pub fn plan(input: &Input<'_>) -> Plan {
         ended::prune(&mut run);
     }
     let status = status::render(&mut run);
+    if status.is_some() {
+        end::hold(&mut run);
+    }
     run.into_plan(status)
 }
 

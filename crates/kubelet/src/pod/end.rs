@@ -1,6 +1,8 @@
 //! The end of a pod: deletion, deadline, refusal, or its work is done. Main functions: [`decide`], [`advance`].
 //! Spec: <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>.
 
+use std::time::Duration;
+
 use super::{
     ended, restart,
     run::Run,
@@ -15,6 +17,9 @@ use crate::{
     step::{LaneKey, Step},
     text::{later, seconds},
 };
+
+/// How long after the end of its grace a pod's deletion waits for the write of its last status.
+const STATUS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Decides whether the pod is to end, and until when it may take.
 pub(super) fn decide(run: &mut Run<'_>) {
@@ -36,6 +41,15 @@ pub(super) fn decide(run: &mut Run<'_>) {
             run.history.ending = Some(Ending { since: now, deadline, grace_seconds: grace });
         }
         None => {}
+    }
+}
+
+/// The Pod is not deleted before its last status is written: watchers are to see how it ended. A status that the API never
+/// takes must not keep it for ever.
+pub(super) fn hold(run: &mut Run<'_>) {
+    let Some(until) = run.history.ending.as_ref().map(|ending| later(ending.deadline, STATUS_PATIENCE)) else { return };
+    if until > run.input.now && run.take_back(|step| matches!(step, Step::Confirm { .. })) {
+        run.wake(until);
     }
 }
 

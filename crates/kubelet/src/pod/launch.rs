@@ -149,7 +149,12 @@ fn configure(
     let (input, ips) = (run.input, pod_ips(run));
     let (pod, node, container) = (input.pod, input.node, view.spec);
     let sources = Sources { pod, pod_ips: &ips, references: input.references, node };
-    let (env, events) = env::resolve(&sources, container)?;
+    let (mut env, events) = env::resolve(&sources, container)?;
+    let hostname = volume::hostname(pod, node).0;
+    if !hostname.is_empty() && !env.0.iter().any(|(name, _)| name == "HOSTNAME") {
+        // What every runtime of Kubernetes sets.
+        env.0.insert(0, ("HOSTNAME".to_owned(), hostname));
+    }
     let security =
         security::resolve(pod, container, &image.user).map_err(|error| EnvError::Config(error.to_string()))?;
     let mounts = volume::mounts((pod, container, attempt), &ips, node, &env).map_err(EnvError::Config)?;

@@ -56,6 +56,13 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Takes back the lanes with such a step; says whether there were any.
+    pub(crate) fn take_back(&mut self, is: fn(&Step) -> bool) -> bool {
+        let before = self.lanes.len();
+        self.lanes.retain(|lane| !lane.steps.iter().any(is));
+        self.lanes.len() < before
+    }
+
     /// Steps that displace those of a later deadline.
     pub(crate) fn urgent(&mut self, key: LaneKey, steps: Vec<Step>, deadline: Timestamp) {
         self.lanes.push(Lane { key, steps, deadline: Some(deadline) });

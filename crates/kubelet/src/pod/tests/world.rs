@@ -178,10 +178,14 @@ impl World {
                 self.object = None;
                 return;
             }
-            let wake_at = plan.wake_at;
+            let (wake_at, wrote) = (plan.wake_at, plan.status.is_some());
             self.fly(plan.lanes);
             if !self.flights.is_empty() {
                 self.act();
+                continue;
+            }
+            if wrote {
+                // The written status is seen.
                 continue;
             }
             let next = self.next(wake_at).unwrap_or(Timestamp::MAX);
