@@ -23,6 +23,7 @@ pub mod template;
 pub mod tolerations;
 
 mod default;
+mod label_keys;
 mod subresource;
 mod table;
 mod update;
@@ -155,6 +156,7 @@ fn prepare_create(pod: &mut Value, _: &Ctx) {
     if !super::read::items(pod, "/spec/schedulingGates").is_empty() {
         pod["status"]["conditions"] = json!([GATED.to_json(None)]);
     }
+    label_keys::merge(pod);
     meta::set_generation(pod, 1);
 }
 

@@ -96,7 +96,8 @@ const VOLUME_USES: &[(&str, &str)] = &[
     ("/storageos/secretRef/name", "secrets"),
 ];
 
-fn uses(pod: &Value) -> HashSet<Use> {
+/// All that a pod refers to.
+pub(super) fn uses(pod: &Value) -> HashSet<Use> {
     let mut uses = HashSet::new();
     let mut note = |resource: &'static str, name: &str| {
         if !name.is_empty() {

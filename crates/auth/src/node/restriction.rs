@@ -9,7 +9,7 @@ use api::{
 };
 use serde_json::Value;
 
-use super::{LEASE_NAMESPACE, NodeIndex};
+use super::{LEASE_NAMESPACE, NodeIndex, index::uses};
 use crate::User;
 
 /// What is done to an object.
@@ -191,6 +191,15 @@ fn create_pod(node: &str, new: &Value) -> Verdict {
     }
     if !text(new, "/spec/serviceAccountName").is_empty() {
         return refuse(format!("node {node:?} can not create pods that reference a service account"));
+    }
+    let uses = uses(new);
+    for resource in ["secrets", "configmaps", "persistentvolumeclaims"] {
+        if uses.iter().any(|(used, _)| *used == resource) {
+            return refuse(format!("node {node:?} can not create pods that reference {resource}"));
+        }
+    }
+    if !items(new, "/spec/resourceClaims").is_empty() {
+        return refuse(format!("node {node:?} can not create pods that reference resourceclaims"));
     }
     Ok(())
 }

@@ -117,6 +117,9 @@ fn field_ref(source: &mut Object) {
     if let Some(field) = source.get_mut("fieldRef").and_then(Value::as_object_mut) {
         put(field, "apiVersion", || "v1".into());
     }
+    if let Some(resource) = source.get_mut("resourceFieldRef").and_then(Value::as_object_mut) {
+        put(resource, "divisor", || "0".into());
+    }
 }
 
 fn volume(volume: &mut Object) {

@@ -113,6 +113,33 @@ fn parts_of_containers_and_volumes_are_filled_in() {
 }
 
 #[test]
+fn keys_become_part_of_the_selector_of_a_new_pod() {
+    let rule = |fields: Value| {
+        let mut rule = json!({ "topologyKey": "z", "labelSelector": {} });
+        crate::patch::merge(&mut rule, fields.to_string().as_bytes()).expect("a patch");
+        rule
+    };
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    let check = |fields: Value, expect: Value| {
+        let affinity = json!({ "podAntiAffinity": { required: [rule(fields)] } });
+        let mut pod = json!({ "metadata": { "labels": { "a": "1" } }, "spec": { "affinity": affinity } });
+        label_keys::merge(&mut pod);
+        let term = &pod["spec"]["affinity"]["podAntiAffinity"][required][0];
+        assert_eq!(term.get("labelSelector").unwrap_or(&Value::Null), &expect);
+    };
+    check(
+        json!({ "matchLabelKeys": ["a"] }),
+        json!({ "matchExpressions": [{ "key": "a", "operator": "In", "values": ["1"] }] }),
+    );
+    check(
+        json!({ "mismatchLabelKeys": ["a"] }),
+        json!({ "matchExpressions": [{ "key": "a", "operator": "NotIn", "values": ["1"] }] }),
+    );
+    check(json!({ "matchLabelKeys": ["b"] }), json!({}));
+    check(json!({ "matchLabelKeys": ["a"], "labelSelector": null }), Value::Null);
+}
+
+#[test]
 fn a_template_keeps_open_what_is_decided_for_each_pod() {
     let mut template = json!({ "spec": { "hostNetwork": true, "containers": [container(&json!({
         "ports": [{ "containerPort": 80 }], "resources": { "limits": { "cpu": "1" } } }))] } });

@@ -135,7 +135,7 @@ pub(super) fn spec(spec: &Value, pod: Option<&Value>, path: &Path<'_>, errors: &
     scheduling::affinity(spec, &path.child("affinity"), errors);
     dns_config(spec, &path.child("dnsConfig"), errors);
     gates(spec, path, errors);
-    scheduling::spread(spec, &path.child("topologySpreadConstraints"), errors);
+    scheduling::spread(spec, pod.is_some(), &path.child("topologySpreadConstraints"), errors);
     security::user_namespace(spec, path, errors);
     names(spec, path, errors);
     rest(spec, path, errors);

@@ -191,14 +191,27 @@ fn keys(term: &Value, path: &Path<'_>, errors: &mut Errors) {
             qualified(key.as_str().unwrap_or_default(), &path.index(index), errors);
         }
     }
+    for (index, key) in items(term, "/matchLabelKeys").iter().enumerate() {
+        // Once for the key itself, which a new pod's selector has been given.
+        if selected(term, key.as_str().unwrap_or_default()) > 1 {
+            errors.invalid(&path.index(index), key.clone(), "exists in both matchLabelKeys and labelSelector");
+        }
+    }
     let (mismatched, path) = (items(term, "/mismatchLabelKeys"), path.child("matchLabelKeys"));
     for (index, key) in items(term, "/matchLabelKeys").iter().enumerate().filter(|(_, key)| mismatched.contains(key)) {
         errors.invalid(&path.index(index), key.clone(), "exists in both matchLabelKeys and mismatchLabelKeys");
     }
 }
 
-/// `topologySpreadConstraints`.
-pub(super) fn spread(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+/// How often a rule's selector names a label.
+fn selected(rule: &Value, key: &str) -> usize {
+    let named = rule.pointer("/labelSelector/matchLabels").is_some_and(|labels| labels.get(key).is_some());
+    let expressions = items(rule, "/labelSelector/matchExpressions");
+    usize::from(named) + expressions.iter().filter(|one| text(one, "/key") == key).count()
+}
+
+/// `topologySpreadConstraints`; `of_pod`: their keys have been put into the selectors.
+pub(super) fn spread(spec: &Value, of_pod: bool, path: &Path<'_>, errors: &mut Errors) {
     let constraints = items(spec, "/topologySpreadConstraints");
     for (index, constraint) in constraints.iter().enumerate() {
         let path = path.index(index);
@@ -221,7 +234,7 @@ pub(super) fn spread(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
         for policy in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
             optional(constraint.get(policy), &["Honor", "Ignore"], &path.child(policy), errors);
         }
-        spread_keys(constraint, &path.child("matchLabelKeys"), errors);
+        spread_keys(constraint, usize::from(of_pod), &path.child("matchLabelKeys"), errors);
         if let Some(labels) = constraint.get("labelSelector") {
             selector::validate(labels, &path.child("labelSelector"), errors);
         }
@@ -239,19 +252,15 @@ fn min_domains(number: Option<i64>, action: &str, path: &Path<'_>, errors: &mut 
     }
 }
 
-fn spread_keys(constraint: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn spread_keys(constraint: &Value, given: usize, path: &Path<'_>, errors: &mut Errors) {
     let keys = items(constraint, "/matchLabelKeys");
-    let selector = constraint.get("labelSelector");
-    if !keys.is_empty() && selector.is_none() {
+    if !keys.is_empty() && constraint.get("labelSelector").is_none() {
         errors.forbidden(path, "must not be specified when labelSelector is not set");
     }
-    let none = Value::Null;
-    let selector = selector.unwrap_or(&none);
     for (index, key) in keys.iter().enumerate() {
         let key = key.as_str().unwrap_or_default();
         qualified(key, &path.index(index), errors);
-        let expressed = items(selector, "/matchExpressions").iter().any(|one| text(one, "/key") == key);
-        if expressed || selector.get("matchLabels").and_then(|labels| labels.get(key)).is_some() {
+        if selected(constraint, key) > given {
             errors.invalid(&path.index(index), key, "exists in both matchLabelKeys and labelSelector");
         }
     }
