@@ -13,6 +13,8 @@ mod overlay;
 pub mod process;
 mod server;
 mod services;
+#[cfg(test)]
+mod tests;
 
 pub use feeder::Feeder;
 pub use process::{Process, Settings};

@@ -11,11 +11,21 @@ use net::overlay::PathState;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+/// Parts that follow the objects, each at its own pace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follower {
+    Services,
+    Dns,
+}
+
+/// Objects that changed since each follower looked.
+type Changed = [BTreeSet<ObjectRef>; 2];
+
 /// See the file's head. Locks are held for a look only.
 #[derive(Debug)]
 pub(super) struct Knowledge {
     kept: Mutex<Kept>,
-    changed: Mutex<BTreeSet<ObjectRef>>,
+    changed: Mutex<Changed>,
     /// Raised with every change of what is kept.
     pub(super) version: watch::Sender<u64>,
     /// Whether the objects are all there: loaded, or told to the end once.
@@ -38,7 +48,7 @@ impl Knowledge {
         let whole = kept.is_some();
         let kept = kept.unwrap_or_default();
         Self {
-            changed: Mutex::new(kept.objects.keys().cloned().collect()),
+            changed: Mutex::new([(); 2].map(|()| kept.objects.keys().cloned().collect())),
             kept: Mutex::new(kept),
             version: watch::Sender::new(0),
             whole: watch::Sender::new(whole),
@@ -88,7 +98,9 @@ impl Knowledge {
                 },
             };
             drop(before);
-            self.changed.lock().insert(object);
+            for changed in self.changed.lock().iter_mut() {
+                changed.insert(object.clone());
+            }
             true
         });
     }
@@ -108,16 +120,17 @@ impl Knowledge {
     }
 
     /// The objects that changed since the last call, as they are now.
-    pub(super) fn take_changed(&self) -> Vec<(ObjectRef, Option<Vec<u8>>)> {
-        let changed = std::mem::take(&mut *self.changed.lock());
+    pub(super) fn take_changed(&self, follower: Follower) -> Vec<(ObjectRef, Option<Vec<u8>>)> {
+        // In the order of `change`.
         let kept = self.kept.lock();
+        let changed = std::mem::take(&mut self.changed.lock()[follower as usize]);
         changed.into_iter().map(|object| (object.clone(), kept.objects.get(&object).cloned())).collect()
     }
 
     /// Looks at every object again, for a part that starts anew.
-    pub(super) fn all_changed(&self) {
-        let all: Vec<_> = self.kept.lock().objects.keys().cloned().collect();
-        self.changed.lock().extend(all);
+    pub(super) fn all_changed(&self, follower: Follower) {
+        let kept = self.kept.lock();
+        self.changed.lock()[follower as usize].extend(kept.objects.keys().cloned());
     }
 
     /// Notes that a part has trouble, or has none any more.
@@ -187,13 +200,13 @@ mod tests {
         knowledge.set_object(object("a"), Some(b"1".to_vec()));
         knowledge.set_object(object("c"), None);
         assert_eq!(*version.borrow(), 2);
-        assert_eq!(knowledge.take_changed().len(), 2);
+        assert_eq!(knowledge.take_changed(Follower::Dns).len(), 2);
         assert!(!*knowledge.whole.borrow());
         knowledge.retain(&BTreeSet::from([object("b")]));
         assert!(*knowledge.whole.borrow());
-        assert_eq!(knowledge.take_changed(), [(object("a"), None)]);
-        knowledge.all_changed();
-        assert_eq!(knowledge.take_changed(), [(object("b"), Some(b"1".to_vec()))]);
+        assert_eq!(knowledge.take_changed(Follower::Dns), [(object("a"), None)]);
+        knowledge.all_changed(Follower::Dns);
+        assert_eq!(knowledge.take_changed(Follower::Dns), [(object("b"), Some(b"1".to_vec()))]);
     }
 
     #[test]
@@ -201,6 +214,6 @@ mod tests {
         let objects = BTreeMap::from([(object("a"), b"1".to_vec())]);
         let knowledge = Knowledge::new(Some(Kept { objects, ..Kept::default() }));
         assert!(*knowledge.whole.borrow());
-        assert_eq!(knowledge.take_changed().len(), 1);
+        assert_eq!(knowledge.take_changed(Follower::Dns).len(), 1);
     }
 }

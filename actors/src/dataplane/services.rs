@@ -11,7 +11,7 @@ use net::services::{Facts, Nft, ObjectKey, Proxy, Service, Slice, Surroundings, 
 use tokio::sync::Mutex;
 use tracing::warn;
 
-use super::knowledge::Knowledge;
+use super::knowledge::{Follower, Knowledge};
 use super::overlay::overlay_addresses;
 use crate::host::{Error, Next, Rules, Work};
 
@@ -45,7 +45,7 @@ impl Services {
         };
         let mut serving = self.proxy.lock().await;
         if serving.as_ref().is_none_or(|serving| serving.node != node) {
-            self.knowledge.all_changed();
+            self.knowledge.all_changed(Follower::Services);
             let table = Table::new(facts(&node), around(&node));
             *serving = Some(Serving { node, proxy: Proxy::new(table, Nft::default()) });
         }
@@ -60,7 +60,7 @@ impl Services {
 
     /// Gives the table what changed since the last time.
     fn tell(&self, table: &mut Table) {
-        for (object, json) in self.knowledge.take_changed() {
+        for (object, json) in self.knowledge.take_changed(Follower::Services) {
             let key = ObjectKey::new(&object.namespace, &object.name);
             let read = match object.kind {
                 ObjectKind::Service => read(json, Service::read).map(|one| table.set_service(key, one)),

@@ -12,6 +12,8 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::batch::Batch;
+use super::chain::header;
+use super::front::Family;
 use super::listing::{Present, UnreadableListing};
 use super::skeleton::{TABLE, version_chain};
 use super::table::Table;
@@ -106,6 +108,37 @@ impl Nft {
         if text.is_empty() { Ok(()) } else { self.run(&text).await.map(drop) }
     }
 
+    /// Whether the table is still that of [`Nft::install`]: others may have flushed all rules. Looks at one empty chain.
+    ///
+    /// # Errors
+    /// [`NftError`].
+    pub async fn is_there(&self, table: &Table) -> Result<bool, NftError> {
+        let version = version_chain(table.facts());
+        present(self.start(&["list", "chain", "inet", "mesh", &version], "").await).map(|there| there.is_some())
+    }
+
+    /// Lets pods' packets through where Docker forwards nothing but its own: adds them to the chain that Docker leaves to
+    /// others (<https://docs.docker.com/engine/network/packet-filtering-firewalls/>). Nothing to do without that chain.
+    ///
+    /// # Errors
+    /// [`NftError`].
+    pub async fn admit_through_docker(&self, table: &Table) -> Result<(), NftError> {
+        for range in &table.facts().all_pods {
+            let family = header(Family::of(&range.addr()));
+            let place = [family, "filter", "DOCKER-USER"];
+            let listing = self.start(&[&["-n", "list", "chain"], &place[..]].concat(), "").await;
+            let Some(listing) = present(listing)? else { continue };
+            for side in ["saddr", "daddr"] {
+                let rule = format!("{family} {side} {}", range.trunc());
+                if !String::from_utf8_lossy(&listing).contains(&rule) {
+                    // With a counter and without a set, iptables can show it as well.
+                    self.run(&format!("insert rule {} {rule} counter accept\n", place.join(" "))).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the table: Services are served here no more.
     ///
     /// # Errors
@@ -115,11 +148,8 @@ impl Nft {
     }
 
     async fn present(&self) -> Result<Option<Present>, NftError> {
-        match self.start(&["-j", "-nn", "list", "table", "inet", "mesh"], "").await {
-            Ok(listing) => Ok(Some(Present::read(&listing)?)),
-            Err(NftError::Refused(words)) if words.contains("No such file or directory") => Ok(None),
-            Err(error) => Err(error),
-        }
+        let listing = present(self.start(&["-j", "-nn", "list", "table", "inet", "mesh"], "").await)?;
+        Ok(listing.map(|listing| Present::read(&listing)).transpose()?)
     }
 
     async fn run(&self, text: &str) -> Result<Vec<u8>, NftError> {
@@ -147,6 +177,15 @@ impl Nft {
         let ended = timeout(RUN_LIMIT, talk).await.map_err(|_| NftError::Late)?;
         let (status, answer, complaint) = ended.map_err(NftError::Talk)?;
         if status.success() { Ok(answer) } else { Err(NftError::Refused(told(&complaint))) }
+    }
+}
+
+/// `None` where what was asked for is not there.
+fn present<T>(listing: Result<T, NftError>) -> Result<Option<T>, NftError> {
+    match listing {
+        Ok(listing) => Ok(Some(listing)),
+        Err(NftError::Refused(words)) if words.contains("No such file or directory") => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -31,18 +31,29 @@ impl Proxy {
     pub async fn sync(&mut self) -> Result<usize, NftError> {
         let started = Instant::now();
         let batch = self.table.batch();
+        if self.known && batch.is_empty() {
+            self.known = self.nft.is_there(&self.table).await?;
+            if self.known {
+                return Ok(0);
+            }
+            warn!("the table of Services was taken out of the kernel and is put back");
+        }
         let changed = if self.known {
             self.known = false;
             self.nft.apply(&batch).await?;
             batch.len()
         } else {
-            match self.nft.install(&self.table).await? {
+            let changed = match self.nft.install(&self.table).await? {
                 Installed::Made => {
                     info!(services = self.table.services(), "made the table of Services");
                     self.table.everything().1.len()
                 }
                 Installed::Compared(changed) => changed,
+            };
+            if let Err(error) = self.nft.admit_through_docker(&self.table).await {
+                warn!(%error, "pods' packets are not let through Docker's rules");
             }
+            changed
         };
         self.known = true;
         if !batch.withdrawn().is_empty() {
@@ -56,11 +67,6 @@ impl Proxy {
         }
         debug!(changed, "Services in force after {:?}", started.elapsed());
         Ok(changed)
-    }
-
-    /// Compare everything with the kernel at the next [`Proxy::sync`]: somebody may have flushed the ruleset.
-    pub fn doubt(&mut self) {
-        self.known = false;
     }
 
     /// Serves no Service any more.

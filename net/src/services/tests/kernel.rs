@@ -168,6 +168,39 @@ fn running_connections_outlive_changes_and_restarts() {
 }
 
 #[test]
+fn a_table_that_others_took_away_is_put_back() {
+    let Some(mut lab) = Lab::start() else { return };
+    let (client, _) = lab.pod("client");
+    lab.change(|table| table.set_service(key("web"), service("10.43.0.5", &json!({}))));
+    let nft = |arguments: &[&str]| {
+        lab.node.run(|| assert!(std::process::Command::new("nft").args(arguments).status().unwrap().success()));
+    };
+    nft(&["flush", "ruleset"]);
+    assert!(lab.change(|_| {}) > 0, "put back");
+    assert_eq!(lab.change(|_| {}), 0, "once");
+    refused_at_once(&client, "10.43.0.5:80");
+}
+
+#[test]
+fn pods_pass_where_docker_forwards_nothing() {
+    let Some(mut lab) = Lab::start() else { return };
+    let ((client, _), (a, a_ip)) = (lab.pod("client"), lab.pod("a"));
+    serve(&a, "a", 8080);
+    let docker = "table ip filter { chain DOCKER-USER { return; }; chain FORWARD { type filter hook forward priority 0; \
+                  policy drop; jump DOCKER-USER; }; }";
+    lab.node.run(|| assert!(std::process::Command::new("nft").arg(docker).status().unwrap().success()));
+    let to = format!("{a_ip}:8080");
+    assert!(ask(&client, &to).is_err(), "Docker drops it");
+    lab.change(|_| {});
+    assert!(ask(&client, &to).is_ok());
+    lab.restart();
+    lab.change(|_| {});
+    let list = ["list", "chain", "ip", "filter", "DOCKER-USER"];
+    let listing = lab.node.run(|| std::process::Command::new("nft").args(list).output().unwrap().stdout);
+    assert_eq!(String::from_utf8_lossy(&listing).matches("accept").count(), 2, "each rule once");
+}
+
+#[test]
 fn udp_clients_leave_an_endpoint_that_is_withdrawn() {
     let Some(mut lab) = Lab::start() else { return };
     let ((client, _), (a, a_ip), (b, b_ip)) = (lab.pod("client"), lab.pod("a"), lab.pod("b"));
