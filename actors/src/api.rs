@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use crate::context::{Context, Serving};
 use crate::host::{Error, Next, Rules, Work};
 use crate::secrets::Secrets;
+use crate::streams::Nodes;
 
 /// Looked at although nothing was heard.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -85,6 +86,7 @@ impl Api {
             Some(running) => running.server.set_serving(&secrets)?,
             None => {
                 let server = ApiServer::new(self.context.raft.clone(), settings(view, &self.context), &secrets)?;
+                server.reach(Arc::new(Nodes::new(self.context.clone())));
                 self.context.api.send_replace(Some(Serving::start(server)));
                 info!(listen = %self.context.config.api_listen, "API server runs");
             }

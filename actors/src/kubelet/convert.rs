@@ -27,7 +27,7 @@ pub fn container(container: runtime::Container) -> observed::Container {
             oom_killed: exit.oom_killed,
             started_at: exit.started_at,
             finished_at: exit.finished_at,
-            message: exit.message,
+            message: exit.message.map(|message| start_error(&message)),
         }),
     };
     observed::Container {
@@ -40,6 +40,14 @@ pub fn container(container: runtime::Container) -> observed::Container {
         created_at: container.created_at,
         state,
         labels: container.labels,
+    }
+}
+
+/// Why a container did not start, in the words of upstream's runtimes.
+pub fn start_error(message: &str) -> String {
+    match message.starts_with("failed to create shim task") {
+        true => format!("failed to create containerd task: {message}"),
+        false => message.to_owned(),
     }
 }
 
@@ -80,8 +88,8 @@ pub fn container_spec(spec: &spec::ContainerSpec) -> ContainerSpec {
         resources: resources(&spec.resources),
         security: security(&spec.security),
         tty: spec.tty,
-        stdin: false,
-        stdin_once: false,
+        stdin: spec.stdin,
+        stdin_once: spec.stdin_once,
         log_path: Some(spec.log_path.clone()),
         labels: spec.labels.clone(),
     }

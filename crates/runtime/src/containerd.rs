@@ -4,6 +4,7 @@
 //! A sandbox is a record and pinned namespaces; it needs no image and no process. All that must outlive us is a label of
 //! a record, so that listing gives everything back.
 
+mod attach;
 mod container;
 mod exec;
 mod images;
@@ -289,6 +290,10 @@ impl ContainerRuntime for Containerd {
 
     async fn exec(&self, id: &ContainerId, spec: &ExecSpec) -> Result<Exec, RuntimeError> {
         self.run_exec(id, spec).await
+    }
+
+    async fn attach(&self, id: &ContainerId, stdin: bool) -> Result<Exec, RuntimeError> {
+        self.attach_container(id, stdin).await
     }
 
     async fn events(&self) -> Result<Events, RuntimeError> {

@@ -75,6 +75,10 @@ pub trait ContainerRuntime: Send + Sync + std::fmt::Debug {
     /// Runs a command in a container that runs.
     async fn exec(&self, id: &ContainerId, spec: &ExecSpec) -> Result<Exec, RuntimeError>;
 
+    /// The streams of a container that runs, from now on: its output, and with `stdin` its input, if it has one. Its end
+    /// is told as code 0, whatever its own was; dropping the streams leaves the container alone.
+    async fn attach(&self, id: &ContainerId, stdin: bool) -> Result<Exec, RuntimeError>;
+
     /// Tells which containers have changed, from now on.
     async fn events(&self) -> Result<Events, RuntimeError>;
 }

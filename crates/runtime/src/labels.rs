@@ -23,6 +23,10 @@ pub(crate) const CGROUP: &str = "mesh.cgroup";
 pub(crate) const LOG_PATH: &str = "mesh.log-path";
 /// It has a terminal.
 pub(crate) const TTY: &str = "mesh.tty";
+/// It has an input that people may write to: [`STDIN_KEPT`], or [`STDIN_ONCE`] if it ends with the first of them.
+pub(crate) const STDIN: &str = "mesh.stdin";
+pub(crate) const STDIN_KEPT: &str = "kept";
+pub(crate) const STDIN_ONCE: &str = "once";
 /// The snapshot of its image.
 pub(crate) const IMAGE_CHAIN: &str = "mesh.image-chain";
 /// Its image's manifest.

@@ -2,7 +2,7 @@
 //!
 //! Main type: [`ContainerRuntime`], with two implementations that pass one suite: [`Containerd`] drives containerd's own
 //! gRPC API, [`MemoryRuntime`] is the twin for tests of those above. [`log`] holds what containers print. Networks are
-//! made elsewhere: a pod's network namespace comes in as a path. Left out as yet: attach, seccomp
+//! made elsewhere: a pod's network namespace comes in as a path. Left out as yet: seccomp
 //! profiles, process namespaces shared by a pod.
 
 mod archive;

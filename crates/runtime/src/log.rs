@@ -6,6 +6,7 @@
 //! Left out: compressing rotated files.
 
 mod assemble;
+mod audience;
 mod chain;
 mod line;
 mod logger;
@@ -15,6 +16,7 @@ mod watcher;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use audience::HEAD_BYTES;
 pub use line::{Entry, Stream};
 pub use logger::{LoggerConfig, LoggerError, logger_main};
 pub use reader::{LogError, LogReader, ReadOptions};

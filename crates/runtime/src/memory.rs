@@ -83,6 +83,9 @@ struct State {
 struct Kept {
     container: Container,
     program: Program,
+    /// Somebody may write to it; it ends with the first who does.
+    stdin: bool,
+    stdin_once: bool,
 }
 
 impl Default for MemoryRuntime {
@@ -299,7 +302,8 @@ impl ContainerRuntime for MemoryRuntime {
             labels: spec.labels.clone(),
         };
         let program = state.programs.get(&command).cloned().unwrap_or_default();
-        state.containers.insert(id.clone(), Kept { container, program });
+        let (stdin, stdin_once) = (spec.stdin, spec.stdin_once);
+        state.containers.insert(id.clone(), Kept { container, program, stdin, stdin_once });
         Ok(id)
     }
 
@@ -374,6 +378,36 @@ impl ContainerRuntime for MemoryRuntime {
             Some(message) => Err(RuntimeError::Exec { message }),
             None => Ok(run(program, spec)),
         }
+    }
+
+    async fn attach(&self, id: &ContainerId, stdin: bool) -> Result<Exec, RuntimeError> {
+        let (program, stdin, once) = {
+            let state = self.shared.state.lock();
+            let kept = state.containers.get(id).ok_or_else(|| not_found("container", id))?;
+            (kept.program.clone(), stdin && kept.stdin, kept.stdin_once)
+        };
+        if !self.runs(id) {
+            return Err(RuntimeError::Conflict { what: "container", id: id.to_string(), state: "is not running" });
+        }
+        // What it prints was printed before.
+        let program = Program { prints: String::new(), ..program };
+        let echoing = run(program, &ExecSpec { stdin, tty: true, command: Vec::new() });
+        let Exec { exit: input_ended, .. } = echoing;
+        if stdin && once {
+            let (runtime, id) = (self.clone(), id.clone());
+            tokio::spawn(async move {
+                // Its end is that of the program that reads it.
+                let _ = input_ended.await;
+                runtime.end(&id, Some(0), false);
+            });
+        }
+        let (runtime, id) = (self.clone(), id.clone());
+        let exit = async move {
+            runtime.wait(&id).await;
+            Ok(0)
+        };
+        let Exec { stdin, stdout, stderr, control, .. } = echoing;
+        Ok(Exec { stdin, stdout, stderr, control, exit: Box::pin(exit) })
     }
 
     async fn events(&self) -> Result<Events, RuntimeError> {

@@ -74,6 +74,10 @@ pub struct ContainerSpec {
     pub security: Security,
     /// It gets a terminal.
     pub tty: bool,
+    /// It reads what those write who are attached to it.
+    pub stdin: bool,
+    /// Its input ends when the first of them ends it.
+    pub stdin_once: bool,
     /// The file its output goes to; see [`crate::log::log_path`]. `None`: nowhere.
     pub log_path: Option<PathBuf>,
     /// Further facts the caller wants back when listing. Keys and values together stay under 4 KiB.

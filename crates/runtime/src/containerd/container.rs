@@ -98,6 +98,9 @@ impl Containerd {
         if spec.tty {
             keep(labels::TTY, true.to_string());
         }
+        if spec.stdin {
+            keep(labels::STDIN, if spec.stdin_once { labels::STDIN_ONCE } else { labels::STDIN_KEPT }.to_owned());
+        }
         if let Some(signal) = &image.image.config.stop_signal {
             keep(labels::STOP_SIGNAL, signal.clone());
         }
@@ -172,6 +175,7 @@ impl Containerd {
     pub(super) async fn forget_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         self.stop_container(id, Duration::ZERO).await?;
         self.delete_record(id.as_str()).await?;
+        self.forget_streams(id.as_str()).await;
         let remove = RemoveSnapshotRequest { snapshotter: self.snapshotter(), key: id.to_string() };
         match SnapshotsClient::new(self.channel()).remove(self.request(remove)).await {
             Err(status) if status.code() != Code::NotFound => Err(self.refused("remove a root filesystem")(status)),

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use prost::Message;
 use tonic::{Code, Status, transport::Channel};
 
-use super::{Containerd, Record, time};
-use crate::{ContainerEvent, ContainerId, Exit, RuntimeError, labels, log::LoggerConfig};
+use super::{Containerd, Record, attach::Wires, time};
+use crate::{ContainerEvent, ContainerId, Exit, RuntimeError, labels};
 
 /// What the shell reports for a program that could not be started, and so does Kubernetes.
 const EXIT_CODE_NOT_STARTED: i32 = 128;
@@ -45,14 +45,14 @@ impl Containerd {
     /// Makes the process, which waits, and lets it go. Tells apart what is wrong with the container.
     pub(super) async fn start_task(&self, record: &Record, rootfs: Vec<Mount>) -> Result<(), RuntimeError> {
         let id = &record.id;
-        let output = record.labels.get(labels::LOG_PATH).map(|path| LoggerConfig::new(path.into()));
-        let output = output.map(|config| config.uri(&self.shared.config.logger)).unwrap_or_default();
         let terminal = record.labels.contains_key(labels::TTY);
+        let Wires { stdin, stdout, stderr } = self.wires(record).await?;
         let create = CreateTaskRequest {
             container_id: id.clone(),
             rootfs,
-            stderr: if terminal { String::new() } else { output.clone() },
-            stdout: output,
+            stdin,
+            stdout,
+            stderr,
             terminal,
             ..CreateTaskRequest::default()
         };
@@ -82,6 +82,7 @@ impl Containerd {
         };
         self.label(id, labels::exit_to_labels(&failed)).await?;
         self.delete_task(id).await?;
+        self.forget_streams(id).await;
         Err(RuntimeError::Start { message })
     }
 

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     assemble::Assembler,
+    audience::Audience,
     line::{self, Stream},
     rotate::RotatingFile,
 };
@@ -47,13 +48,19 @@ pub struct LoggerConfig {
     pub bytes_max: u64,
     /// Files kept, with the one being written.
     pub files_max: usize,
+    /// A socket where others may listen while the container prints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<PathBuf>,
+    /// FIFOs with the container's output and errors, instead of containerd's descriptors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<[PathBuf; 2]>,
 }
 
 impl LoggerConfig {
     /// The usual limits: 10 MiB, five files.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path, bytes_max: FILE_BYTES_MAX, files_max: FILES_MAX }
+        Self { path, bytes_max: FILE_BYTES_MAX, files_max: FILES_MAX, audience: None, input: None }
     }
 
     /// The URI that makes containerd run `<program> logger <this>`.
@@ -90,25 +97,29 @@ pub enum LoggerError {
 pub fn logger_main(config: &str) -> Result<(), LoggerError> {
     let config: LoggerConfig = serde_json::from_str(config).map_err(LoggerError::Config)?;
     outlive_signals();
-    let open = |path: &str, options: &OpenOptions| {
+    let open = |path: &Path, options: &OpenOptions| {
         options.open(path).map_err(|source| LoggerError::Open { path: path.into(), source })
     };
-    let output = [(STDOUT, Stream::Stdout), (STDERR, Stream::Stderr)]
-        .map(|(path, stream)| open(path, OpenOptions::new().read(true)).map(|file| (file, stream)));
+    let descriptors = || [STDOUT, STDERR].map(PathBuf::from);
+    let [stdout, stderr] = config.input.clone().unwrap_or_else(descriptors);
+    let audience = match &config.audience {
+        Some(path) => Audience::open(path).map_err(|source| LoggerError::Open { path: path.clone(), source })?,
+        None => Audience::none(),
+    };
     let file = RotatingFile::open(config.path.clone(), config.bytes_max, config.files_max)
         .map_err(|source| LoggerError::Open { path: config.path, source })?;
-    let ready = open(READY, OpenOptions::new().write(true))?
-        .write_all(&[0])
-        .map_err(|source| LoggerError::Open { path: READY.into(), source });
-    ready?;
+    if config.input.is_none() {
+        let ready = open(Path::new(READY), OpenOptions::new().write(true))?.write_all(&[0]);
+        ready.map_err(|source| LoggerError::Open { path: READY.into(), source })?;
+    }
     let file = Mutex::new(file);
-    let [stdout, stderr] = output;
-    let (stdout, stderr) = (stdout?, stderr?);
+    // Opening a FIFO waits for its writer.
+    let log = |path: &Path, stream| Ok(copy((open(path, OpenOptions::new().read(true))?, stream), &file, &audience));
     thread::scope(|scope| {
-        scope.spawn(|| copy(stdout, &file));
-        copy(stderr, &file);
-    });
-    Ok(())
+        let first = scope.spawn(|| log(&stdout, Stream::Stdout));
+        let second = log(&stderr, Stream::Stderr);
+        first.join().unwrap_or(Ok(())).and(second)
+    })
 }
 
 /// containerd ends a logger with SIGTERM when it has closed the pipes; what is left in them is still to be written.
@@ -118,7 +129,7 @@ fn outlive_signals() {
     let _ = signals.thread_block();
 }
 
-fn copy((mut from, stream): (File, Stream), file: &Mutex<RotatingFile>) {
+fn copy((mut from, stream): (File, Stream), file: &Mutex<RotatingFile>, audience: &Audience) {
     let (mut assembler, mut entries) = (Assembler::new(stream), Vec::new());
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -133,6 +144,7 @@ fn copy((mut from, stream): (File, Stream), file: &Mutex<RotatingFile>) {
         } else {
             assembler.push(&buffer[..read], &time, &mut entries);
         }
+        audience.tell(stream, &buffer[..read]);
         if !entries.is_empty() {
             // Nobody could be told but the disk that is full.
             let _ = file.lock().write(&entries);
@@ -162,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_uri_carries_the_configuration_in_one_pair() {
-        let config = LoggerConfig { path: "/var/log/a b/0.log".into(), bytes_max: 5, files_max: 2 };
+        let config = LoggerConfig { bytes_max: 5, files_max: 2, ..LoggerConfig::new("/var/log/a b/0.log".into()) };
         assert_eq!(
             config.uri(Path::new("/opt/my mesh")),
             "binary:///opt/my%20mesh?logger=%7B%22path%22%3A%22%2Fvar%2Flog%2Fa%20b%2F0.log%22%2C%22bytesMax%22%3A5%2C%22filesMax%22%3A2%7D"

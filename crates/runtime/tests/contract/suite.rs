@@ -50,6 +50,7 @@ pub(crate) async fn all(runtime: Runtime, observer: Runtime) {
     what_cannot_start_says_why(&runtime).await;
     a_new_client_finds_everything(&runtime, &observer).await;
     commands_run_in_containers(&runtime).await;
+    people_join_a_container(&runtime).await;
     news_of_containers_come(&runtime).await;
     a_stopped_sandbox_takes_no_containers(&runtime).await;
 }
@@ -259,6 +260,45 @@ async fn commands_run_in_containers(runtime: &Runtime) {
     runtime.stop(&id, Duration::ZERO).await.expect("stops");
     let late = runtime.exec(&id, &ExecSpec { command: command(HELLO), ..ExecSpec::default() }).await;
     assert!(matches!(late, Err(RuntimeError::Conflict { .. })), "{late:?}");
+    pod.end().await;
+}
+
+async fn people_join_a_container(runtime: &Runtime) {
+    let pod = Pod::new(runtime, "joined").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let log_path = |name: &str| Some(folder.path().join(name).join("0.log"));
+    for tty in [false, true] {
+        let name = format!("cat-{tty}");
+        let spec =
+            ContainerSpec { stdin: true, stdin_once: !tty, tty, log_path: log_path(&name), ..pod.spec(&name, CAT) };
+        let id = pod.run(&spec).await;
+        for word in ["one", "two"] {
+            // Whoever goes leaves it running, unless it ends with him.
+            let mut joined = runtime.attach(&id, true).await.expect("joins");
+            let mut stdin = joined.stdin.take().expect("an input");
+            stdin.write_all(format!("{word}\n").as_bytes()).await.expect("writes");
+            let mut heard = vec![0; word.len()];
+            joined.stdout.read_exact(&mut heard).await.expect("hears");
+            assert_eq!(heard, word.as_bytes());
+            assert_eq!(joined.stderr.is_none(), tty || runtime.version().await.expect("a version").name == "memory");
+            if tty {
+                joined.control.resize(runtime::TerminalSize { width: 80, height: 25 }).await.expect("resizes");
+            } else {
+                stdin.shutdown().await.expect("ends");
+                break;
+            }
+        }
+        if tty {
+            runtime.stop(&id, Duration::ZERO).await.expect("stops");
+        }
+        exit(runtime, &id).await;
+        let late = runtime.attach(&id, false).await.expect_err("it has ended");
+        assert!(matches!(late, RuntimeError::Conflict { .. }), "{late:?}");
+    }
+    let deaf = pod.run(&ContainerSpec { log_path: log_path("deaf"), ..pod.spec("deaf", FOREVER) }).await;
+    pod.until_ready(&deaf).await;
+    let joined = runtime.attach(&deaf, false).await.expect("joins");
+    assert!(joined.stdin.is_none());
     pod.end().await;
 }
 
