@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+mod lanes;
 mod life;
 mod refusals;
 mod world;
