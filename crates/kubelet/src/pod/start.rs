@@ -16,7 +16,7 @@ use crate::{
     resources,
     spec::{PodRef, SandboxSpec},
     step::{LaneKey, Step},
-    volume::{self, VolumeError, VolumeSet},
+    volume::{self, Source, VolumeError, VolumeSet},
 };
 
 /// The longest time until a missing object of a volume is told of again; upstream's number.
@@ -67,7 +67,12 @@ fn stale(run: &Run<'_>, set: &VolumeSet) -> bool {
 
 /// Keeps the files of volumes as the objects are.
 fn refresh(run: &mut Run<'_>) {
-    let Some(set) = volumes(run).filter(|set| stale(run, set)) else { return };
+    let Some(mut set) = volumes(run).filter(|set| stale(run, set)) else { return };
+    // Folders of a pod that runs are as they were made.
+    if !set.volumes.iter().any(|one| matches!(one.source, Source::Files { .. })) {
+        return;
+    }
+    set.volumes.retain(|one| matches!(one.source, Source::Files { .. }));
     if !run.must_wait("volumes") {
         run.lane(LaneKey::Refresh, vec![Step::PrepareVolumes(set)]);
     }

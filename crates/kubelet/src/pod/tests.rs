@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 mod lanes;
 mod life;
 mod refusals;
+mod told;
 mod world;
 
 use world::{Act, World};
