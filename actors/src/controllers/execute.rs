@@ -71,7 +71,8 @@ async fn one(client: &Client, controller: &str, action: Action, now: Timestamp) 
         Action::Create { kind, namespace, object } => but(409, client.create(kind, &namespace, &object).await),
         Action::Update { kind, part, object } => client.update(kind, part, &object).await.map(drop),
         Action::Patch { target, part, patch, only } => self::patch(client, &target, part, &patch, &only).await,
-        Action::Delete { target, only, propagation } => delete(client, &target, &only, propagation).await,
+        Action::Delete { target, only, propagation } => delete(client, &target, &only, propagation, None).await,
+        Action::Remove { target, only } => delete(client, &target, &only, None, Some(0)).await,
         Action::Event(event) => tell(client, controller, &event, now).await,
     };
     done.map_err(|source| Failure { what, whole, source })
@@ -99,6 +100,7 @@ async fn delete(
     target: &Target,
     only: &Only,
     propagation: Option<Propagation>,
+    grace_seconds: Option<i64>,
 ) -> Result<(), ApiError> {
     let mut options = json!({ "preconditions": { "uid": only.uid } });
     if let Some(version) = &only.version {
@@ -106,6 +108,9 @@ async fn delete(
     }
     if let Some(propagation) = propagation {
         options["propagationPolicy"] = propagation.as_str().into();
+    }
+    if let Some(seconds) = grace_seconds {
+        options["gracePeriodSeconds"] = seconds.into();
     }
     but(404, client.delete(target.kind, &target.namespace, &target.name, &options).await)
 }
@@ -127,7 +132,7 @@ fn describe(action: &Action) -> String {
         Action::Create { kind, namespace, object } => ("create", kind.plural, namespace.as_str(), meta::name(object)),
         Action::Update { kind, object, .. } => ("update", kind.plural, meta::namespace(object), meta::name(object)),
         Action::Patch { target, .. } => ("patch", target.kind.plural, &*target.namespace, &*target.name),
-        Action::Delete { target, .. } => ("delete", target.kind.plural, &*target.namespace, &*target.name),
+        Action::Delete { target, .. } | Action::Remove { target, .. } => ("delete", target.kind.plural, &*target.namespace, &*target.name),
         Action::Event(event) => ("tell", event.reason, meta::namespace(&event.about), meta::name(&event.about)),
     };
     format!("{verb} {plural} {namespace}/{name}")

@@ -50,9 +50,13 @@ impl Hands {
         Self { context, term }
     }
 
-    /// Whether there is an API server to write through.
-    pub(super) fn ready(&self) -> Result<(), Error> {
-        self.client().map(drop)
+    /// Waits for an API server to write through.
+    ///
+    /// # Errors
+    /// Where the node ends meanwhile.
+    pub(super) async fn ready(&self) -> Result<(), Error> {
+        self.context.api.subscribe().wait_for(Option::is_some).await?;
+        Ok(())
     }
 
     fn client(&self) -> Result<Client, Error> {

@@ -65,7 +65,7 @@ struct Bound {
 impl Round {
     /// Schedules until something breaks off.
     pub(super) async fn run(hands: Hands) -> Result<Infallible, Error> {
-        hands.ready()?;
+        hands.ready().await?;
         let view = hands.context.view().await?;
         let mut news = News::after(&view, &hands.context)?;
         let mut round = Self {

@@ -24,6 +24,7 @@ pub mod garbage_collector;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod plan;
+pub mod pod_gc;
 pub mod replica_set;
 pub mod root_ca;
 pub mod service_account;
@@ -82,6 +83,7 @@ pub const CONTROLLERS: &[Controller] = &[
     garbage_collector::CONTROLLER,
     namespace::CONTROLLER,
     node_lifecycle::CONTROLLER,
+    pod_gc::CONTROLLER,
     replica_set::CONTROLLER,
     root_ca::CONTROLLER,
     service_account::CONTROLLER,

@@ -59,6 +59,14 @@ pub enum Action {
         /// What becomes of its dependents; `None` leaves that to its finalizers.
         propagation: Option<Propagation>,
     },
+    /// Removes an object at once, whatever grace it has: there is nobody left to end it. That it is gone already counts as
+    /// done.
+    Remove {
+        /// Which.
+        target: Target,
+        /// Only while this holds.
+        only: Only,
+    },
     /// Tells people.
     Event(Event),
 }

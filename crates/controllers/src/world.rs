@@ -24,7 +24,12 @@ pub(crate) struct World {
 
 impl Default for World {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), cluster: Cluster { root_ca_pem: "PEM".into(), members: Vec::new() }, failure: None, now: Timestamp::UNIX_EPOCH }
+        Self {
+            objects: BTreeMap::new(),
+            cluster: Cluster { root_ca_pem: "PEM".into(), members: Vec::new() },
+            failure: None,
+            now: Timestamp::UNIX_EPOCH,
+        }
     }
 }
 
@@ -143,6 +148,7 @@ fn tell(action: &Action) -> String {
         Action::Patch { target, patch: Patch::Merge(patch) | Patch::Json(patch), .. } => {
             format!("patch {} {patch}", place(target))
         }
+        Action::Remove { target, .. } => format!("remove {}", place(target)),
         Action::Delete { target, propagation, .. } => {
             format!("delete {} {}", place(target), propagation.map_or("", |how| how.as_str()))
         }

@@ -27,7 +27,7 @@ impl World {
             Action::Update { kind, part, object } => self.update_status(kind, part, &object),
             Action::Patch { target, patch: Patch::Merge(change), .. } => self.merge(&target, &change),
             Action::Patch { .. } => panic!("no JSON patches here"),
-            Action::Delete { target, .. } => {
+            Action::Delete { target, .. } | Action::Remove { target, .. } => {
                 self.objects.remove(&(prefix(target.kind), target.namespace, target.name));
             }
             Action::Event(_) => {}
