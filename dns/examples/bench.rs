@@ -75,7 +75,8 @@ fn main() {
         });
     });
     let address = address.recv().expect("started");
-    for host in ["s7.a.svc.cluster.local.", "none.a.svc.cluster.local.", "s7.a.svc.cluster.local.a.svc.cluster.local."] {
+    for host in ["s7.a.svc.cluster.local.", "none.a.svc.cluster.local.", "s7.a.svc.cluster.local.a.svc.cluster.local."]
+    {
         let begun = Instant::now();
         runtime().block_on(async {
             futures::future::join_all((0..CLIENTS).map(|_| client(address, host))).await;

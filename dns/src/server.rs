@@ -88,7 +88,7 @@ impl SharedZone {
 pub struct Server {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 /// What the tasks of a server share.
@@ -137,7 +137,7 @@ impl Server {
             tasks.spawn(udp::serve(shared.clone(), Arc::new(udp)));
             tasks.spawn(tcp::serve(shared.clone(), listener));
         }
-        Ok(Self { shared, addresses, _tasks: tasks })
+        Ok(Self { shared, addresses, tasks })
     }
 
     /// The zone it answers from.
@@ -156,6 +156,11 @@ impl Server {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.shared.metrics.clone()
+    }
+
+    /// Ends it; its addresses are free afterwards.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// From now on, others answer what the zone does not.

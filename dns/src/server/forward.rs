@@ -25,6 +25,9 @@ use crate::metrics::Metrics;
 /// Wait for one server's answer. Resolvers of the C library wait 5 s for us, so there is time for two.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Longest time for all servers together: after it no client waits any more.
+const DEADLINE: Duration = Duration::from_secs(6);
+
 /// Times all servers are asked before the client is told that it failed.
 const ROUNDS: usize = 2;
 
@@ -86,7 +89,8 @@ impl Forwarder {
         }
         match self.board(&key) {
             Ok(flight) => {
-                let outcome = self.fetch(query, dnssec, unchecked).await;
+                let fetched = timeout(DEADLINE, self.fetch(query, dnssec, unchecked)).await;
+                let outcome = fetched.unwrap_or(Err(Unanswered));
                 match &outcome {
                     Ok(answer) => self.cache.lock().put(key, answer, Instant::now()),
                     Err(Unanswered) => _ = self.metrics.failed.inc(),

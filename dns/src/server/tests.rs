@@ -204,6 +204,20 @@ async fn answers_of_others_are_kept_and_equal_questions_are_one() {
 }
 
 #[tokio::test]
+async fn a_server_that_ended_frees_its_address() {
+    let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+    let first = server("cluster.local", &[silent.local_addr().expect("bound")]).await;
+    let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+    let packet = question("slow.example", RecordType::A).to_vec().expect("encodes");
+    client.send_to(&packet, first.addresses()[0]).await.expect("sent");
+    silent.recv(&mut [0; 512]).await.expect("forwarded");
+    let listen = first.addresses().to_vec();
+    first.stop().await;
+    let config = ServerConfig { listen, domain: "cluster.local".into(), upstream: Upstream::default() };
+    assert!(Server::start(config).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_server_behind_which_it_stands_itself_ends_the_ring() {
     let first = server("one.example", &[]).await;
     let second = server("two.example", first.addresses()).await;

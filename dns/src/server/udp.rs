@@ -54,10 +54,13 @@ fn take(shared: &Arc<Shared>, socket: &Arc<UdpSocket>, packet: &[u8], client: So
                 let full = question.reply(ResponseCode::ServFail);
                 return send(shared, socket, &question.encode(full, limit), client);
             };
-            let (shared, socket) = (shared.clone(), socket.clone());
+            // Weakly: a server that ended frees its address at once.
+            let (shared, socket) = (shared.clone(), Arc::downgrade(socket));
             tokio::spawn(async move {
                 let message = resolve::finish(&shared, &question, open).await;
-                send(&shared, &socket, &question.encode(message, limit), client);
+                if let Some(socket) = socket.upgrade() {
+                    send(&shared, &socket, &question.encode(message, limit), client);
+                }
                 drop(place);
             });
         }
