@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use ipnet::IpNet;
+use net::NodeId;
 use net::dataplane::{NodeFacts, ObjectKind};
+use net::services::conntrack::Conntrack;
 use net::services::{Facts, Nft, ObjectKey, Proxy, Service, Slice, Surroundings, Table};
 use tokio::sync::Mutex;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::knowledge::{Follower, Knowledge};
 use super::overlay::overlay_addresses;
@@ -27,6 +30,8 @@ pub(super) fn rules() -> Rules<()> {
 pub(super) struct Services {
     knowledge: Arc<Knowledge>,
     proxy: Mutex<Option<Serving>>,
+    /// Nodes whose connections were reset.
+    reset: parking_lot::Mutex<BTreeSet<NodeId>>,
 }
 
 struct Serving {
@@ -36,7 +41,7 @@ struct Serving {
 
 impl Services {
     pub(super) fn new(knowledge: Arc<Knowledge>) -> Self {
-        Self { knowledge, proxy: Mutex::default() }
+        Self { knowledge, proxy: Mutex::default(), reset: parking_lot::Mutex::default() }
     }
 
     async fn sync(&self) -> Result<Next, Error> {
@@ -55,7 +60,25 @@ impl Services {
         *self.knowledge.served.lock() = (proxy.table.services(), proxy.table.elements());
         self.knowledge.trouble("services", outcome.as_ref().err().map(ToString::to_string));
         outcome?;
+        self.reset_flows().await;
         Ok(Next::Done)
+    }
+
+    /// Ends the connections to nodes that became unreachable since the last time: their clients would wait for long.
+    async fn reset_flows(&self) {
+        let withdrawn = self.knowledge.withdrawn.borrow().clone();
+        let before = std::mem::replace(&mut *self.reset.lock(), withdrawn.clone());
+        let new: BTreeSet<NodeId> = withdrawn.difference(&before).copied().collect();
+        if new.is_empty() {
+            return;
+        }
+        let dead = self.knowledge.peers().into_iter().filter(|peer| new.contains(&peer.id));
+        let ranges: Vec<IpNet> = dead.flat_map(|peer| peer.pod_ranges).collect();
+        let reset = tokio::task::spawn_blocking(move || Conntrack::open()?.reset(&ranges)).await;
+        match reset.map_err(std::io::Error::other).flatten() {
+            Ok(flows) => info!(flows, nodes = ?new, "connections to unreachable nodes are reset"),
+            Err(error) => warn!(%error, "connections to unreachable nodes were not reset"),
+        }
     }
 
     /// Gives the table what changed since the last time.

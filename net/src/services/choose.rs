@@ -75,10 +75,12 @@ fn pick(candidates: &[Candidate<'_>], fits: impl Fn(&Endpoint) -> bool) -> Vec<S
     fitting.into_iter().collect()
 }
 
+/// One of an endpoint's lists of those that should use it.
+type Hints = fn(&Endpoint) -> &Vec<String>;
+
 /// Those meant for this node, else for this zone, where every fitting endpoint says for whom it is.
 fn hinted(candidates: &[Candidate<'_>], fits: impl Fn(&Endpoint) -> bool, around: &Surroundings) -> Vec<SocketAddr> {
-    let scopes: [(fn(&Endpoint) -> &Vec<String>, &String); 2] =
-        [(|one| &one.nodes, &around.node), (|one| &one.zones, &around.zone)];
+    let scopes: [(Hints, &String); 2] = [(|one| &one.nodes, &around.node), (|one| &one.zones, &around.zone)];
     for (hints, own) in scopes {
         let all_say = candidates.iter().filter(|(_, one)| fits(one)).all(|(_, one)| !hints(one).is_empty());
         let ours = if all_say { pick(candidates, |one| fits(one) && hints(one).contains(own)) } else { Vec::new() };

@@ -1,8 +1,9 @@
-//! Forgets UDP flows to endpoints that serve no more (ctnetlink over netlink(7), kernel's nfnetlink_conntrack.h).
+//! Forgets flows to endpoints that serve no more (ctnetlink over netlink(7), kernel's nfnetlink_conntrack.h).
 //! Main type: [`Conntrack`].
 //!
 //! A UDP client keeps its port for hours, and connection tracking would send its packets to the old endpoint for as
-//! long as they come. Blocking: the kernel answers within the call.
+//! long as they come. A TCP client of a dead node would wait for many minutes: once its flow is forgotten, its next packet goes
+//! to another endpoint, which does not know the connection and resets it. Blocking: the kernel answers within the call.
 
 mod message;
 
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
 use message::{Flow, Said};
 use netlink_sys::{Socket, SocketAddr as NetlinkAddr, protocols::NETLINK_NETFILTER};
 
@@ -48,7 +50,22 @@ impl Conntrack {
     pub fn forget(&mut self, withdrawn: &[Withdrawn]) -> io::Result<usize> {
         let fronts: BTreeMap<Front, &BTreeSet<SocketAddr>> =
             withdrawn.iter().map(|one| (one.front, &one.keep)).collect();
-        let stale = self.dump(|flow| is_stale(flow, &fronts))?;
+        self.forget_all(|flow| is_stale(flow, &fronts))
+    }
+
+    /// Forgets all TCP flows through a front to endpoints in these ranges, which nobody reaches any more.
+    ///
+    /// # Errors
+    /// As [`Conntrack::forget`].
+    pub fn reset(&mut self, ranges: &[IpNet]) -> io::Result<usize> {
+        self.forget_all(|flow| {
+            let gone = ranges.iter().any(|range| range.contains(&flow.answers.ip()));
+            gone && flow.protocol == Protocol::Tcp.number() && flow.answers != flow.asked
+        })
+    }
+
+    fn forget_all(&mut self, stale: impl Fn(&Flow) -> bool) -> io::Result<usize> {
+        let stale = self.dump(stale)?;
         for flow in &stale {
             self.ask(|sequence| message::delete(sequence, flow), |_| {}).or_else(|error| {
                 let ended = error.kind() == io::ErrorKind::NotFound;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -198,6 +199,27 @@ fn pods_pass_where_docker_forwards_nothing() {
     let list = ["list", "chain", "ip", "filter", "DOCKER-USER"];
     let listing = lab.node.run(|| std::process::Command::new("nft").args(list).output().unwrap().stdout);
     assert_eq!(String::from_utf8_lossy(&listing).matches("accept").count(), 2, "each rule once");
+}
+
+#[test]
+fn connections_to_a_dead_node_are_reset() {
+    let Some(mut lab) = Lab::start() else { return };
+    let ((client, _), (a, a_ip), (b, b_ip)) = (lab.pod("client"), lab.pod("a"), lab.pod("b"));
+    serve(&a, "a", 8080);
+    serve(&b, "b", 8080);
+    let fill = |table: &mut super::Table, ip: IpAddr| {
+        table.set_service(key("web"), service("10.43.0.5", &json!({})));
+        table.set_slice(key("web"), slice("web", "TCP", 8080, &[(ip.to_string(), "n1")]));
+    };
+    lab.change(|table| fill(table, a_ip));
+    let mut running = Connection::open(&client, "10.43.0.5:80").unwrap();
+    let mut direct = Connection::open(&client, &format!("{a_ip}:8080")).unwrap();
+    assert!(running.ask().unwrap().starts_with("a ") && direct.ask().unwrap().starts_with("a "));
+    lab.change(|table| fill(table, b_ip));
+    let reset = lab.node.run(|| super::conntrack::Conntrack::open().unwrap().reset(&[a_ip.into()]).unwrap());
+    assert_eq!(reset, 1, "the one through the Service");
+    assert_eq!(running.ask().unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!(direct.ask().unwrap().starts_with("a "), "who asked the pod itself is not concerned");
 }
 
 #[test]
