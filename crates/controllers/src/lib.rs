@@ -16,10 +16,10 @@
 pub mod change;
 pub mod cluster_role_aggregation;
 pub mod cluster_services;
+pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoint_slice_mirroring;
 pub mod endpoints;
-pub mod deployment;
 pub mod garbage_collector;
 pub mod namespace;
 pub mod node_lifecycle;

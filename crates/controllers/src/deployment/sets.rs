@@ -98,7 +98,7 @@ impl Set {
         }
         let patch = Patch::Merge(patch.into());
         let only = Only::unchanged(object);
-        (patch != Patch::Merge(json!({}))).then(|| Action::Patch { target, part: "", patch, only })
+        (patch != Patch::Merge(json!({}))).then_some(Action::Patch { target, part: "", patch, only })
     }
 
     fn create(&self, deployment: &Value) -> Action {

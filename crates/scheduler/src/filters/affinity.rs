@@ -67,7 +67,7 @@ impl<'a> Neighbours<'a> {
     }
 
     fn welcome(&self, node: &Node) -> bool {
-        let there = |(key, value): &(String, String)| self.unwelcome.get(&(key.as_str(), value.as_str())).is_some();
+        let there = |(key, value): &(String, String)| self.unwelcome.contains_key(&(key.as_str(), value.as_str()));
         self.unwelcome.is_empty() || !node.labels.iter().any(there)
     }
 
