@@ -37,6 +37,8 @@ const EMPTY_MEANS_SOMETHING: &[(&str, &str)] = &[
     ("io.k8s.api.core.v1.PersistentVolumeClaimSpec", "volumeAttributesClassName"),
     ("io.k8s.api.networking.v1.IngressSpec", "ingressClassName"),
     ("io.k8s.api.discovery.v1.EndpointPort", "name"),
+    ("io.k8s.api.coordination.v1.LeaseSpec", "holderIdentity"),
+    ("io.k8s.api.core.v1.HostPathVolumeSource", "type"),
 ];
 
 /// Optional numbers and bools that Go always sends, for which zero is what JSON leaves out: (type, field).
@@ -200,12 +202,15 @@ fn take(
     Ok(())
 }
 
-/// Whether what Go sent is what JSON leaves out.
-fn is_absent(ty: &Type, field: &Field, value: &Value) -> bool {
+/// Whether what Go sent, or a JSON client wrote out, is what Go leaves out of JSON.
+pub(crate) fn is_absent(ty: &Type, field: &Field, value: &Value) -> bool {
     let listed = |table: &[(&str, &str)]| table.contains(&(ty.name, field.name));
     match value {
         Value::Null => true,
-        Value::String(text) if text.is_empty() => !field.required && !listed(EMPTY_MEANS_SOMETHING),
+        Value::String(text) if text.is_empty() => {
+            let plain = matches!(field.shape, Shape::String | Shape::Bytes);
+            plain && !field.required && !listed(EMPTY_MEANS_SOMETHING)
+        }
         Value::Bool(false) => listed(ZERO_IS_ABSENT),
         Value::Number(number) => number.as_i64() == Some(0) && listed(ZERO_IS_ABSENT),
         _ => false,

@@ -1,16 +1,17 @@
 //! Decoding: bytes to an object of a built-in type, as a Go server would take them in.
 //!
 //! Refuses wrong types, drops (and names) unknown and duplicate fields, and leaves out what a Go round trip leaves
-//! out: nulls, and empty lists and maps that nobody requires. Main function: [`decode`]. Spec:
+//! out: nulls, and empty strings, lists and maps that nobody requires, and some zeros (as [`crate::protobuf`] does). Who
+//! writes an object back by a Go client thus changes nothing. Main function: [`decode`]. Spec:
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation>.
-//! Leaves out: defaults ([`crate::default`]), what values mean, dropping of empty strings and zeros (facts do not say
-//! which fields are pointers in Go).
+//! Leaves out: defaults ([`crate::default`]), what values mean, zeros of most kinds (facts do not say which fields are
+//! pointers in Go).
 
 use serde_json::{Map, Value};
 
 use crate::{
     facts::{Field, Shape, Type},
-    meta,
+    meta, protobuf,
     quantity::Quantity,
     status::Status,
 };
@@ -121,7 +122,7 @@ impl Walk {
                     map.remove(name);
                     self.complain();
                 }
-                Some(field) => self.field(map, field)?,
+                Some(field) => self.field(map, ty, field)?,
             }
             self.path.pop();
         }
@@ -129,7 +130,12 @@ impl Walk {
         Ok(())
     }
 
-    fn field(&mut self, map: &mut Map<String, Value>, field: &'static Field) -> Result<(), DecodeError> {
+    fn field(
+        &mut self,
+        map: &mut Map<String, Value>,
+        ty: &'static Type,
+        field: &'static Field,
+    ) -> Result<(), DecodeError> {
         let Some(mut value) = map.remove(field.name) else { return Ok(()) };
         if !value.is_null() {
             self.value(&mut value, field.shape)?;
@@ -138,7 +144,7 @@ impl Walk {
             Value::Null => true,
             Value::Array(items) => items.is_empty() && !field.required,
             Value::Object(map) => map.is_empty() && !field.required && matches!(field.shape, Shape::Map(_)),
-            _ => false,
+            other => protobuf::is_absent(ty, field, other),
         };
         if !empty {
             map.insert(field.name.to_owned(), value);

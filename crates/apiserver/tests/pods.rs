@@ -236,6 +236,24 @@ async fn parts_of_a_pod_change_by_their_own_paths() {
     assert_eq!((&status["status"]["phase"], &status["spec"]["nodeName"]), (&json!("Running"), &Value::Null));
 }
 
+#[tokio::test]
+async fn a_client_in_go_writes_back_what_it_read() {
+    let (_server, admin) = cluster().await;
+    let said = json!({ "nodeName": "", "containers": [{
+        "name": "a", "image": "i:1", "tty": false, "env": [{ "name": "E", "value": "" }],
+        "ports": [{ "containerPort": 80, "hostPort": 0, "protocol": "" }],
+    }] });
+    let made = create(&admin, "p", said).await.unwrap();
+    let read = &made["spec"]["containers"][0];
+    assert_eq!((&read["env"], &read["tty"]), (&json!([{ "name": "E" }]), &Value::Null));
+    assert_eq!(read["ports"], json!([{ "containerPort": 80, "protocol": "TCP" }]));
+    let mut written = made.clone();
+    written["metadata"]["finalizers"] = json!(["example.com/a"]);
+    written["spec"]["containers"][0]["env"][0]["value"] = "".into();
+    let after = admin.update(&POD, "", &written).await.unwrap();
+    assert_eq!((&after["spec"], &after["metadata"]["generation"]), (&made["spec"], &json!(1)));
+}
+
 /// Asks again until it is no longer forbidden.
 async fn allowed(ask: impl AsyncFn() -> Result<Value, ApiError>) -> Result<Value, ApiError> {
     let wait = async {
