@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use api::kinds::endpoints::ENDPOINTS;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -137,5 +138,12 @@ pub async fn run(shared: &Arc<Shared>, request: Request) -> Result<Reply, ApiErr
         return Err(ApiError::method_not_allowed());
     }
     authz::resource(shared, &request)?;
-    verbs::answer(shared, request).await
+    let old = deprecated(&request);
+    verbs::answer(shared, request).await.map(|reply| reply.warn(old))
+}
+
+/// Tells a client that the kind it asks for has a successor.
+fn deprecated(request: &Request) -> Option<String> {
+    const WARNING: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+    std::ptr::eq(request.target.kind, &ENDPOINTS).then(|| WARNING.to_owned())
 }

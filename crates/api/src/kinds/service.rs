@@ -12,6 +12,7 @@ mod columns;
 mod default;
 pub mod families;
 pub mod fields;
+mod status;
 mod update;
 mod validate;
 
@@ -48,6 +49,7 @@ pub static SERVICE: Kind = Kind {
         prepare_update: update::prepare_update,
         validate: validate::validate,
         validate_update: validate::validate_update,
+        validate_part: Some(status::validate),
         ..Hooks::NONE
     },
 };

@@ -208,6 +208,29 @@ fn an_update_keeps_what_was_given() {
 }
 
 #[test]
+fn only_load_balancers_have_a_status_of_one() {
+    let told = |kind: &str, point: Value| {
+        let mut object = defaulted(json!({ "type": kind, "ports": port(1) }));
+        object["status"] = json!({ "loadBalancer": { "ingress": [point] } });
+        (SERVICE.hooks.default)(&mut object);
+        let mut errors = Errors::new();
+        (SERVICE.hooks.validate_part.expect("checks of its status"))("status", &object, &object, &mut errors);
+        errors.0.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(told("LoadBalancer", json!({ "ip": "192.0.2.1" })), [""; 0]);
+    assert_eq!(
+        told("ClusterIP", json!({ "ip": "192.0.2.1" })),
+        ["status.loadBalancer.ingress: Forbidden: may only be used when `spec.type` is 'LoadBalancer'"]
+    );
+    assert_eq!(
+        told("LoadBalancer", json!({ "hostname": "192.0.2.1" })),
+        [
+            r#"status.loadBalancer.ingress[0].hostname: Invalid value: "192.0.2.1": must be a DNS name, not an IP address"#
+        ]
+    );
+}
+
+#[test]
 fn cells_are_those_of_kubectl() {
     let cells = |spec: Value, status: Value| -> Vec<Value> {
         let mut object = service(spec);
