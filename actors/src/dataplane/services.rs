@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use ipnet::IpNet;
 use net::NodeId;
 use net::dataplane::{NodeFacts, ObjectKind};
 use net::services::conntrack::Conntrack;
-use net::services::{Facts, Nft, ObjectKey, Proxy, Service, Slice, Surroundings, Table};
+use net::services::{Facts, Nft, NftError, ObjectKey, Proxy, Service, Slice, Surroundings, Table};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
@@ -30,6 +30,8 @@ pub(super) fn rules() -> Rules<()> {
 pub(super) struct Services {
     knowledge: Arc<Knowledge>,
     proxy: Mutex<Option<Serving>>,
+    /// When the kernel was last asked for the table.
+    looked: parking_lot::Mutex<Option<Instant>>,
     /// Nodes whose connections were reset.
     reset: parking_lot::Mutex<BTreeSet<NodeId>>,
 }
@@ -41,7 +43,7 @@ struct Serving {
 
 impl Services {
     pub(super) fn new(knowledge: Arc<Knowledge>) -> Self {
-        Self { knowledge, proxy: Mutex::default(), reset: parking_lot::Mutex::default() }
+        Self { knowledge, proxy: Mutex::default(), looked: Default::default(), reset: Default::default() }
     }
 
     async fn sync(&self) -> Result<Next, Error> {
@@ -56,12 +58,21 @@ impl Services {
         }
         let Some(Serving { proxy, .. }) = serving.as_mut() else { return Ok(Next::Done) };
         self.tell(&mut proxy.table);
-        let outcome = proxy.sync().await;
+        let outcome = self.put_in_force(proxy).await;
         *self.knowledge.served.lock() = (proxy.table.services(), proxy.table.elements());
         self.knowledge.trouble("services", outcome.as_ref().err().map(ToString::to_string));
         outcome?;
         self.reset_flows().await;
         Ok(Next::Done)
+    }
+
+    async fn put_in_force(&self, proxy: &mut Proxy) -> Result<usize, NftError> {
+        let due = self.looked.lock().is_none_or(|at| at.elapsed() >= LOOK_PERIOD);
+        if due {
+            proxy.look().await?;
+            *self.looked.lock() = Some(Instant::now());
+        }
+        proxy.sync().await
     }
 
     /// Ends the connections to nodes that became unreachable since the last time: their clients would wait for long.

@@ -32,11 +32,7 @@ impl Proxy {
         let started = Instant::now();
         let batch = self.table.batch();
         if self.known && batch.is_empty() {
-            self.known = self.nft.is_there(&self.table).await?;
-            if self.known {
-                return Ok(0);
-            }
-            warn!("the table of Services was taken out of the kernel and is put back");
+            return Ok(0);
         }
         let changed = if self.known {
             self.known = false;
@@ -67,6 +63,18 @@ impl Proxy {
         }
         debug!(changed, "Services in force after {:?}", started.elapsed());
         Ok(changed)
+    }
+
+    /// Looks whether the table is still in the kernel: others may have flushed all rules. The next [`Proxy::sync`] puts it back.
+    ///
+    /// # Errors
+    /// [`NftError`].
+    pub async fn look(&mut self) -> Result<(), NftError> {
+        if self.known && !self.nft.is_there(&self.table).await? {
+            warn!("the table of Services was taken out of the kernel and is put back");
+            self.known = false;
+        }
+        Ok(())
     }
 
     /// Serves no Service any more.

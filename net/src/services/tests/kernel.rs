@@ -177,7 +177,9 @@ fn a_table_that_others_took_away_is_put_back() {
         lab.node.run(|| assert!(std::process::Command::new("nft").args(arguments).status().unwrap().success()));
     };
     nft(&["flush", "ruleset"]);
+    lab.look();
     assert!(lab.change(|_| {}) > 0, "put back");
+    lab.look();
     assert_eq!(lab.change(|_| {}), 0, "once");
     refused_at_once(&client, "10.43.0.5:80");
 }

@@ -50,10 +50,13 @@ impl Lab {
     pub(super) fn change(&mut self, change: impl FnOnce(&mut Table)) -> usize {
         change(&mut self.proxy.table);
         let proxy = &mut self.proxy;
-        self.node.run(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(proxy.sync()).unwrap()
-        })
+        self.node.run(|| block_on(proxy.sync()).unwrap())
+    }
+
+    /// Has it look for its table.
+    pub(super) fn look(&mut self) {
+        let proxy = &mut self.proxy;
+        self.node.run(|| block_on(proxy.look()).unwrap());
     }
 
     /// A new process that knows nothing yet.
@@ -66,6 +69,10 @@ impl Lab {
         let list = || std::process::Command::new("nft").args(["list", "table", "inet", "mesh"]).output().unwrap();
         String::from_utf8(self.node.run(list).stdout).unwrap()
     }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 impl Drop for Lab {
