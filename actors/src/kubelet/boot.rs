@@ -84,9 +84,14 @@ pub async fn check(config: &Config) -> Result<(), StartError> {
             info!(runtime = version.name, version = version.version, "containers can be run");
             Ok(())
         }
-        Ok(Err(error)) => Err(refuse(told(&error))),
+        Ok(Err(error)) => Err(refuse(cause(&error))),
         Err(_) => Err(refuse(format!("no answer within {RUNTIME_PATIENCE:?}"))),
     }
+}
+
+/// What is at the bottom of an error.
+fn cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), cause)
 }
 
 /// The API as this node, whether it serves it or asks a voter.
@@ -132,6 +137,7 @@ fn machine(context: &Arc<Context>, runtime: Arc<dyn ContainerRuntime>) -> Machin
     let pods = Mirror::start(api.clone(), &POD, "", &[("fieldSelector", &selector)]);
     // Made at boot, before any of this.
     let key = context.home.key(DISK_KEY).ok().flatten().unwrap_or_default();
+    let last_known = Arc::new(PodStore::open(data.join(store::NAME), SealKey::from_bytes(key)));
     Machine {
         name: context.name.clone(),
         api: api.clone(),
@@ -140,8 +146,8 @@ fn machine(context: &Arc<Context>, runtime: Arc<dyn ContainerRuntime>) -> Machin
         network: watch::Sender::new(None),
         network_error: RwLock::default(),
         pods,
-        last_known: PodStore::open(data.join(store::NAME), SealKey::from_bytes(key)),
-        references: Watched::new(api.clone(), services),
+        references: Watched::new(api.clone(), services, last_known.clone()),
+        last_known,
         recorder: Recorder::start(api, &context.name),
         node: watch::Sender::new(None),
         facts: RwLock::new(Arc::new(facts(context, &places))),

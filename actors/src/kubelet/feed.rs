@@ -139,11 +139,15 @@ async fn save(machine: &Arc<Machine>) {
     let mut changes = machine.pods.changes();
     loop {
         let saved = machine.clone();
-        let written = super::volumes::mounts::blocking(move || saved.last_known.save(&saved.pods.list())).await;
+        let write = move || saved.last_known.save(saved.pods.list(), saved.references.objects());
+        let written = super::volumes::mounts::blocking(write).await;
         if let Err(error) = written {
             warn!(error, "this node's pods not written down; after a reboot without a quorum they are not run");
         }
-        changes.next().await;
+        tokio::select! {
+            _ = changes.next() => {}
+            () = machine.references.changed() => {}
+        }
         tokio::time::sleep(SAVE_PAUSE).await;
     }
 }

@@ -26,7 +26,10 @@ pub fn facts(disk: &Path, runtime_error: Option<String>, network_error: Option<S
     facts.pods_max = PODS_MAX;
     if let Ok(disk) = statvfs(disk) {
         let bytes = |blocks: u64| i64::try_from(blocks.saturating_mul(disk.fragment_size())).unwrap_or(i64::MAX);
-        (facts.disk_bytes, facts.disk_bytes_free) = (bytes(disk.blocks()), bytes(disk.blocks_available()));
+        // Blocks that the system keeps from us are no room of ours.
+        let kept = disk.blocks_free().saturating_sub(disk.blocks_available());
+        (facts.disk_bytes, facts.disk_bytes_free) =
+            (bytes(disk.blocks().saturating_sub(kept)), bytes(disk.blocks_available()));
         // A file system without inodes of its own says zero.
         facts.inodes = (disk.files() > 0).then(|| (disk.files_free(), disk.files()));
     }

@@ -88,7 +88,8 @@ impl Listing {
         }
         let covers = self.wanted.load(Ordering::Acquire);
         let listed = self.list().await;
-        let error = listed.as_ref().err().map(|error| super::network::told(error));
+        // Without its causes, which say the same once more.
+        let error = listed.as_ref().err().map(ToString::to_string);
         self.error.send_if_modified(|known| std::mem::replace(known, error.clone()) != error);
         let listed = listed?;
         *done = covers;

@@ -47,7 +47,7 @@ pub struct Machine {
     /// Pods bound to this node.
     pub pods: Mirror,
     /// Pods as this node knew them when it last ran.
-    pub last_known: PodStore,
+    pub last_known: Arc<PodStore>,
     /// Objects that pods refer to.
     pub references: Watched,
     /// Tells of events.

@@ -89,9 +89,9 @@ impl NodeKeeper {
             None => self.create(&registration).await?,
         };
         self.machine.node.send_replace(Some(node.clone()));
-        self.tell_status(&registration, &node).await?;
+        let wake_at = self.tell_status(&registration, &node).await?;
         self.lease(&node).await?;
-        Ok(Next::Done)
+        Ok(wake_at.map_or(Next::Done, |at| Next::After(super::until(at).max(super::SOONEST))))
     }
 
     async fn create(&self, registration: &Registration) -> Result<Arc<Value>, Error> {
@@ -130,13 +130,13 @@ impl NodeKeeper {
         Ok(Arc::new(patched.map_err(|error| failed("the Node's labels are not kept", &error))?))
     }
 
-    async fn tell_status(&self, registration: &Registration, node: &Value) -> Result<(), Error> {
-        let status = self.status(registration, node).await;
+    async fn tell_status(&self, registration: &Registration, node: &Value) -> Result<Option<Timestamp>, Error> {
+        let (status, wake_at) = self.status(registration, node).await;
         let old = node.get("status").cloned().unwrap_or_default();
         let due =
             self.written.lock().is_none_or(|at| at.elapsed() > HEARTBEAT.mul_f64(0.8 + rand::random::<f64>() / 5.0));
         if !due && without_heartbeats(&status) == without_heartbeats(&old) {
-            return Ok(());
+            return Ok(wake_at);
         }
         let patch = json!([
             { "op": "test", "path": "/metadata/uid", "value": meta::uid(node) },
@@ -149,10 +149,10 @@ impl NodeKeeper {
         *self.written.lock() = Some(Instant::now());
         self.tell_changes(&old, &patched);
         self.machine.node.send_replace(Some(Arc::new(patched)));
-        Ok(())
+        Ok(wake_at)
     }
 
-    async fn status(&self, registration: &Registration, node: &Value) -> Value {
+    async fn status(&self, registration: &Registration, node: &Value) -> (Value, Option<Timestamp>) {
         let machine = &self.machine;
         let facts = host_facts::facts(&machine.places.pods, machine.listing.error(), self.network_error());
         let plan = node::plan(&facts, items(node, "/status/conditions"), Timestamp::now());
@@ -172,7 +172,7 @@ impl NodeKeeper {
             set("images", images);
         }
         self.note_allocatable(&plan.allocatable, facts.memory_bytes);
-        Value::Object(status)
+        (Value::Object(status), plan.wake_at)
     }
 
     fn network_error(&self) -> Option<String> {

@@ -11,11 +11,14 @@ use api::kinds::{Kind, config_map::CONFIG_MAP, read::text, secret::SECRET};
 use api::meta;
 use base64::Engine;
 use parking_lot::Mutex;
-use runtime::Credentials;
+use runtime::{Credentials, PullSecrets};
 use serde_json::Value;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+use tracing::warn;
 
 use super::Uid;
+use super::store::PodStore;
 use crate::host::Handle;
 use crate::node_api::{Api, Mirror};
 
@@ -39,6 +42,9 @@ impl Drop for Followed {
 pub struct Watched {
     api: Api,
     services: Mirror,
+    last_known: Arc<PodStore>,
+    /// Something became known or changed.
+    changed: Arc<Notify>,
     followed: Mutex<BTreeMap<Name, Followed>>,
     handle: Arc<OnceLock<Handle<Uid>>>,
 }
@@ -51,8 +57,8 @@ impl std::fmt::Debug for Watched {
 
 impl Watched {
     /// Nothing is followed yet but Services.
-    pub fn new(api: Api, services: Mirror) -> Self {
-        Self { api, services, followed: Mutex::default(), handle: Arc::default() }
+    pub fn new(api: Api, services: Mirror, last_known: Arc<PodStore>) -> Self {
+        Self { api, services, last_known, changed: Arc::default(), followed: Mutex::default(), handle: Arc::default() }
     }
 
     /// Whom to wake when an object changes.
@@ -81,12 +87,25 @@ impl Watched {
         });
     }
 
+    /// All that is followed, as it is now known.
+    pub fn objects(&self) -> Vec<Arc<Value>> {
+        let followed = self.followed.lock();
+        let objects = followed.iter().filter_map(|((_, namespace, name), one)| one.mirror.get(namespace, name));
+        objects.chain(self.services.list()).collect()
+    }
+
+    /// Returns when something has become known or changed since.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
     fn services_of(&self, namespace: &str) -> Option<Vec<Value>> {
-        if !self.services.synced() {
-            return None;
-        }
         let kubernetes = |service: &Value| meta::namespace(service) == "default" && meta::name(service) == "kubernetes";
-        let services = self.services.list();
+        let services = match self.services.synced() {
+            true => self.services.list(),
+            false if self.last_known.is_loaded() => self.last_known.objects("Service"),
+            false => return None,
+        };
         let wanted = services.iter().filter(|service| meta::namespace(service) == namespace || kubernetes(service));
         Some(wanted.map(|service| (**service).clone()).collect())
     }
@@ -99,7 +118,10 @@ impl Watched {
         match (entry.mirror.get(namespace, name), entry.mirror.synced()) {
             (Some(object), _) => Reference::Found((*object).clone()),
             (None, true) => Reference::Missing,
-            (None, false) => Reference::Unknown,
+            (None, false) => match self.last_known.object(kind.kind, namespace, name) {
+                Some(object) => Reference::Found((*object).clone()),
+                None => Reference::Unknown,
+            },
         }
     }
 
@@ -107,7 +129,8 @@ impl Watched {
         let selector = format!("metadata.name={name}");
         let mirror = Mirror::start(self.api.clone(), kind, namespace, &[("fieldSelector", &selector)]);
         let users = Arc::new(Mutex::new(BTreeSet::new()));
-        let task = tokio::spawn(tell(mirror.clone(), users.clone(), self.handle.clone())).abort_handle();
+        let task =
+            tokio::spawn(tell(mirror.clone(), users.clone(), self.handle.clone(), self.changed.clone())).abort_handle();
         Followed { mirror, users, task }
     }
 
@@ -119,27 +142,45 @@ impl Watched {
             if of != namespace || !needed.contains(name) {
                 followed.users.lock().remove(uid);
             }
-            let used = !followed.users.lock().is_empty();
-            used
+            !followed.users.lock().is_empty()
         });
     }
 
-    /// The first of these Secrets' credentials that are for the registry of an image.
-    pub async fn credentials(&self, namespace: &str, secrets: &[String], reference: &str) -> Option<Credentials> {
-        let registry = registry(reference);
+    /// What these Secrets hold for the registry of an image, the most specific first.
+    pub async fn credentials(&self, namespace: &str, secrets: &[String], reference: &str) -> Vec<Credentials> {
+        let mut known = PullSecrets::default();
         for name in secrets {
+            // As upstream: a pull goes on without a Secret that is not there or cannot be read.
             let Ok(secret) = self.api.get(&SECRET, namespace, name).await else { continue };
-            if let Some(found) = docker_config(&secret).and_then(|config| credentials_for(&config, &registry)) {
-                return Some(found);
+            if let Err(error) = add(&mut known, &secret) {
+                warn!(namespace, secret = name, error, "a pull secret cannot be used");
             }
         }
-        None
+        known.find(reference)
     }
 }
 
+fn add(known: &mut PullSecrets, secret: &Value) -> Result<(), String> {
+    let decode = |key: &str| {
+        let encoded = text(secret, &format!("/data/{key}"));
+        base64::engine::general_purpose::STANDARD.decode(encoded).map_err(|error| error.to_string())
+    };
+    let added = match text(secret, "/type") {
+        "kubernetes.io/dockercfg" => known.add_legacy(&decode(".dockercfg")?),
+        _ => known.add_config(&decode(".dockerconfigjson")?),
+    };
+    added.map_err(|error| error.to_string())
+}
+
 /// Wakes the users of an object when it is known, and whenever it changes.
-async fn tell(mirror: Mirror, users: Arc<Mutex<BTreeSet<Uid>>>, handle: Arc<OnceLock<Handle<Uid>>>) {
+async fn tell(
+    mirror: Mirror,
+    users: Arc<Mutex<BTreeSet<Uid>>>,
+    handle: Arc<OnceLock<Handle<Uid>>>,
+    changed: Arc<Notify>,
+) {
     let wake = || {
+        changed.notify_one();
         if let Some(handle) = handle.get() {
             users.lock().iter().for_each(|uid| handle.refresh(uid.clone()));
         }
@@ -153,45 +194,6 @@ async fn tell(mirror: Mirror, users: Arc<Mutex<BTreeSet<Uid>>>, handle: Arc<Once
     }
 }
 
-/// The registry of a reference, as credentials name it.
-fn registry(reference: &str) -> String {
-    let first = reference.split('/').next().unwrap_or_default();
-    let is_host = reference.contains('/') && (first.contains(['.', ':']) || first == "localhost");
-    if is_host { first.to_owned() } else { "index.docker.io".to_owned() }
-}
-
-fn docker_config(secret: &Value) -> Option<Value> {
-    let decode = |key: &str| {
-        let encoded = text(secret, &format!("/data/{key}"));
-        base64::engine::general_purpose::STANDARD.decode(encoded).ok().filter(|bytes| !bytes.is_empty())
-    };
-    match text(secret, "/type") {
-        "kubernetes.io/dockercfg" => serde_json::from_slice(&decode(".dockercfg")?).ok(),
-        _ => serde_json::from_slice::<Value>(&decode(".dockerconfigjson")?).ok()?.get_mut("auths").map(Value::take),
-    }
-}
-
-fn credentials_for(auths: &Value, registry: &str) -> Option<Credentials> {
-    let host = |key: &str| {
-        let bare = key.trim_start_matches("https://").trim_start_matches("http://");
-        bare.split('/').next().unwrap_or_default().to_owned()
-    };
-    let (_, auth) = auths.as_object()?.iter().find(|(key, _)| host(key) == registry)?;
-    let part = |name: &str| text(auth, &format!("/{name}")).to_owned();
-    let token = part("identitytoken");
-    let identity_token = (!token.is_empty()).then_some(token);
-    let (username, password) = match (part("username"), part("password")) {
-        (username, password) if !username.is_empty() => (username, password),
-        _ => {
-            let decoded = base64::engine::general_purpose::STANDARD.decode(part("auth")).ok()?;
-            let decoded = String::from_utf8(decoded).ok()?;
-            let (username, password) = decoded.split_once(':')?;
-            (username.to_owned(), password.to_owned())
-        }
-    };
-    Some(Credentials { username, password, identity_token })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -199,30 +201,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_name_their_registry() {
-        let check = |reference: &str, expect: &str| assert_eq!(registry(reference), expect, "{reference}");
-        check("busybox", "index.docker.io");
-        check("library/busybox:1", "index.docker.io");
-        check("ghcr.io/a/b", "ghcr.io");
-        check("localhost/a", "localhost");
-        check("reg:5000/a", "reg:5000");
-    }
-
-    #[test]
-    fn credentials_are_found_in_either_form() {
+    fn pull_secrets_of_both_types_are_read() {
         let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
-        let auths = json!({ "auths": {
-            "https://index.docker.io/v1/": { "auth": encode("me:secret") },
-            "ghcr.io": { "username": "you", "password": "p" },
-        } });
-        let secret = json!({ "type": "kubernetes.io/dockerconfigjson", "data": { ".dockerconfigjson": encode(&auths.to_string()) } });
-        let config = docker_config(&secret).unwrap();
-        let check = |registry: &str, expect: Option<(&str, &str)>| {
-            let found = credentials_for(&config, registry).map(|found| (found.username, found.password));
-            assert_eq!(found, expect.map(|(user, password)| (user.to_owned(), password.to_owned())));
-        };
-        check("index.docker.io", Some(("me", "secret")));
-        check("ghcr.io", Some(("you", "p")));
-        check("quay.io", None);
+        let auths = json!({ "ghcr.io": { "username": "you", "password": "p" } });
+        let whole = encode(&json!({ "auths": auths }).to_string());
+        let config = json!({ "type": "kubernetes.io/dockerconfigjson", "data": { ".dockerconfigjson": whole } });
+        let legacy = json!({ "type": "kubernetes.io/dockercfg", "data": { ".dockercfg": encode(&auths.to_string()) } });
+        for secret in [config, legacy] {
+            let mut known = PullSecrets::default();
+            add(&mut known, &secret).unwrap();
+            let found: Vec<String> = known.find("ghcr.io/a/b").into_iter().map(|one| one.username).collect();
+            assert_eq!(found, ["you"]);
+            assert!(known.find("quay.io/a/b").is_empty());
+        }
+        assert!(add(&mut PullSecrets::default(), &json!({ "data": { ".dockerconfigjson": "!" } })).is_err());
     }
 }

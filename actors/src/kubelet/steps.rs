@@ -11,7 +11,7 @@ use ::kubelet::observed::{Network, Volumes};
 use ::kubelet::step::{HookAction, LOG_BYTES_MAX, LOG_LINES_MAX, Outcome, Step, Target};
 use ::kubelet::volume::VolumeSet;
 use api::kinds::pod::POD;
-use runtime::{ContainerId, RuntimeError, SandboxId, log::Entry};
+use runtime::{ContainerId, Credentials, RuntimeError, SandboxId, log::Entry};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -43,7 +43,10 @@ struct Failure(String);
 
 impl From<RuntimeError> for Failure {
     fn from(error: RuntimeError) -> Self {
-        Self(told(&error))
+        match &error {
+            RuntimeError::Start { message } => Self(convert::start_error(message)),
+            other => Self(told(other)),
+        }
     }
 }
 
@@ -134,14 +137,23 @@ impl<'a> Steps<'a> {
 
     async fn pull(&self, reference: &str, secrets: &[String]) -> Outcome {
         let namespace = self.keeper.pod_ref().namespace;
-        let credentials = self.machine.references.credentials(&namespace, secrets, reference).await;
-        match self.machine.runtime.pull(reference, credentials.as_ref()).await {
-            Ok(image) => {
-                self.machine.listing.forget_images();
-                Outcome::Pulled(convert::image(image))
-            }
-            Err(error) => Outcome::Failed { message: told(&error) },
+        let known = self.machine.references.credentials(&namespace, secrets, reference).await;
+        // Without any it is asked for as nobody.
+        let mut tries: Vec<Option<Credentials>> = known.into_iter().map(Some).collect();
+        if tries.is_empty() {
+            tries.push(None);
         }
+        let mut message = String::new();
+        for credentials in tries {
+            match self.machine.runtime.pull(reference, credentials.as_ref()).await {
+                Ok(image) => {
+                    self.machine.listing.forget_images();
+                    return Outcome::Pulled(convert::image(image));
+                }
+                Err(error) => message = told(&error),
+            }
+        }
+        Outcome::Failed { message }
     }
 
     async fn prepare_volumes(&self, set: &VolumeSet) -> Result<(), Failure> {

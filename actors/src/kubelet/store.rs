@@ -1,15 +1,17 @@
-//! This node's pods as it last knew them, sealed on disk: what is run while no voter can be asked, also after a reboot.
-//! Main type: [`PodStore`]. The seal is made with the node's disk key, for pods may hold secrets.
+//! This node's pods as it last knew them, and what they refer to, sealed on disk: what is run while no voter can be asked.
+//! Main type: [`PodStore`]. The seal is made with the node's disk key, for Secrets are among them.
+//! Left out: tokens of ServiceAccounts, which are in memory-backed volumes only and end with the machine's next start.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::meta;
 use net::seal::SealKey;
 use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::warn;
 
@@ -18,17 +20,51 @@ use super::{Uid, history};
 /// What the sealed bytes are, for the seal: nothing else opens as them.
 const CONTEXT: &str = "node/pods/1";
 
+/// Format of what is sealed.
+const VERSION: u32 = 1;
+
 /// Name of the file beside the pods' folders.
 pub const NAME: &str = "pods.sealed";
 
 /// Largest file read, in bytes: a thousand large pods.
 const FILE_LIMIT: u64 = 64 << 20;
 
-/// Pods as last known.
+/// Pods as last known, and what they refer to.
 pub struct PodStore {
     path: PathBuf,
     key: SealKey,
-    pods: RwLock<Option<BTreeMap<Uid, Arc<Value>>>>,
+    known: RwLock<Option<Known>>,
+}
+
+/// What is remembered.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Known {
+    pods: BTreeMap<Uid, Arc<Value>>,
+    /// By kind, namespace and name.
+    objects: BTreeMap<(String, String, String), Arc<Value>>,
+}
+
+/// What is sealed; fields are only added.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sealed {
+    version: u32,
+    pods: Vec<Arc<Value>>,
+    #[serde(default)]
+    objects: Vec<Arc<Value>>,
+}
+
+impl Known {
+    fn of(pods: Vec<Arc<Value>>, objects: Vec<Arc<Value>>) -> Self {
+        let key = |object: &Value| {
+            let [kind, namespace, name] = [meta::kind(object), meta::namespace(object), meta::name(object)];
+            (kind.to_owned(), namespace.to_owned(), name.to_owned())
+        };
+        Self {
+            pods: pods.into_iter().map(|pod| (meta::uid(&pod).to_owned(), pod)).collect(),
+            objects: objects.into_iter().map(|object| (key(&object), object)).collect(),
+        }
+    }
 }
 
 impl std::fmt::Debug for PodStore {
@@ -40,52 +76,63 @@ impl std::fmt::Debug for PodStore {
 impl PodStore {
     /// Reads what was written before; nothing where there is none, or it is damaged.
     pub fn open(path: PathBuf, key: SealKey) -> Self {
-        let pods = match read(&path, &key) {
-            Ok(pods) => pods,
-            Err(error) => {
-                warn!(path = %path.display(), %error, "pods last known cannot be read; they are asked for anew");
-                None
-            }
-        };
-        Self { path, key, pods: RwLock::new(pods) }
+        let known = read(&path, &key).unwrap_or_else(|error| {
+            warn!(path = %path.display(), %error, "pods last known cannot be read; they are asked for anew");
+            None
+        });
+        Self { path, key, known: RwLock::new(known) }
     }
 
     /// Whether anything was known before.
     pub fn is_loaded(&self) -> bool {
-        self.pods.read().is_some()
+        self.known.read().is_some()
     }
 
     /// A pod by its uid.
     pub fn get(&self, uid: &str) -> Option<Arc<Value>> {
-        self.pods.read().as_ref()?.get(uid).cloned()
+        self.known.read().as_ref()?.pods.get(uid).cloned()
+    }
+
+    /// What a pod refers to, as last known.
+    pub fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let key = (kind.to_owned(), namespace.to_owned(), name.to_owned());
+        self.known.read().as_ref()?.objects.get(&key).cloned()
+    }
+
+    /// All objects of a kind, as last known.
+    pub fn objects(&self, kind: &str) -> Vec<Arc<Value>> {
+        let known = self.known.read();
+        let objects = known.iter().flat_map(|known| &known.objects);
+        objects.filter(|((of, ..), _)| of == kind).map(|(_, object)| object.clone()).collect()
     }
 
     /// All uids.
     pub fn uids(&self) -> Vec<Uid> {
-        self.pods.read().as_ref().map(|pods| pods.keys().cloned().collect()).unwrap_or_default()
+        self.known.read().as_ref().map(|known| known.pods.keys().cloned().collect()).unwrap_or_default()
     }
 
-    /// Writes the pods as they are now known, durably, if they differ from those before. Blocks.
+    /// Writes all as it is now known, if it differs from before. Blocks.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn save(&self, pods: &[Arc<Value>]) -> io::Result<()> {
-        let pods: BTreeMap<Uid, Arc<Value>> = pods.iter().map(|pod| (meta::uid(pod).to_owned(), pod.clone())).collect();
-        if self.pods.read().as_ref() == Some(&pods) {
+    pub fn save(&self, pods: Vec<Arc<Value>>, objects: Vec<Arc<Value>>) -> io::Result<()> {
+        let known = Known::of(pods, objects);
+        if self.known.read().as_ref() == Some(&known) {
             return Ok(());
         }
-        let bytes = serde_json::to_vec(&pods.values().collect::<Vec<_>>()).map_err(io::Error::other)?;
+        let (pods, objects) = (known.pods.values().cloned().collect(), known.objects.values().cloned().collect());
+        let bytes = serde_json::to_vec(&Sealed { version: VERSION, pods, objects }).map_err(io::Error::other)?;
         let sealed = self.key.seal(CONTEXT, &bytes, &mut rand::rng());
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
         history::write(&self.path, &sealed)?;
-        *self.pods.write() = Some(pods);
+        *self.known.write() = Some(known);
         Ok(())
     }
 }
 
-fn read(path: &std::path::Path, key: &SealKey) -> io::Result<Option<BTreeMap<Uid, Arc<Value>>>> {
+fn read(path: &Path, key: &SealKey) -> io::Result<Option<Known>> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -93,8 +140,11 @@ fn read(path: &std::path::Path, key: &SealKey) -> io::Result<Option<BTreeMap<Uid
         Ok(_) => {}
     }
     let opened = key.open(CONTEXT, &fs::read(path)?).map_err(io::Error::other)?;
-    let pods: Vec<Value> = serde_json::from_slice(&opened).map_err(io::Error::other)?;
-    Ok(Some(pods.into_iter().map(|pod| (meta::uid(&pod).to_owned(), Arc::new(pod))).collect()))
+    let sealed: Sealed = serde_json::from_slice(&opened).map_err(io::Error::other)?;
+    match sealed.version {
+        VERSION => Ok(Some(Known::of(sealed.pods, sealed.objects))),
+        other => Err(io::Error::other(format!("format {other} is unknown to this release"))),
+    }
 }
 
 #[cfg(test)]
@@ -110,11 +160,14 @@ mod tests {
         let open = |key: u8| PodStore::open(path.clone(), SealKey::from_bytes([key; 32]));
         let store = open(1);
         assert!(!store.is_loaded());
-        store
-            .save(&[Arc::new(json!({ "metadata": { "uid": "u", "name": "p" }, "spec": { "secret": "psst" } }))])
-            .unwrap();
+        let pod = Arc::new(json!({ "metadata": { "uid": "u", "name": "p" } }));
+        let secret =
+            json!({ "kind": "Secret", "metadata": { "namespace": "d", "name": "s" }, "data": { "a": "psst" } });
+        store.save(vec![pod], vec![Arc::new(secret)]).unwrap();
         assert!(!fs::read(&path).unwrap().windows(4).any(|window| window == b"psst"));
         assert_eq!(open(1).get("u").unwrap()["metadata"]["name"], "p");
+        assert_eq!(open(1).object("Secret", "d", "s").unwrap()["data"]["a"], "psst");
+        assert_eq!((open(1).objects("Secret").len(), open(1).objects("Service").len()), (1, 0));
         assert!(!open(2).is_loaded());
     }
 }

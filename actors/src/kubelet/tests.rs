@@ -1,3 +1,5 @@
+//! The kubelet over twins: the API, the runtime and the network in memory, volumes in a folder.
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -54,11 +56,12 @@ async fn node() -> Node {
         runtime: "containerd".into(),
         ..NodeFacts::default()
     };
+    let last_known = Arc::new(PodStore::open(dir.path().join("pods.sealed"), SealKey::from_bytes([1; 32])));
     let machine = Machine {
         name: "n1".into(),
         pods: Mirror::start(api.clone(), &POD, "", &[("fieldSelector", "spec.nodeName=n1")]),
-        last_known: PodStore::open(dir.path().join("pods.sealed"), SealKey::from_bytes([1; 32])),
-        references: Watched::new(api.clone(), services),
+        references: Watched::new(api.clone(), services, last_known.clone()),
+        last_known,
         recorder: Recorder::start(api.clone(), "n1"),
         api,
         listing: Listing::new(shared.clone()),
@@ -88,6 +91,7 @@ impl Node {
                 if holds(found.as_ref()) {
                     return found;
                 }
+                // awaited: an object of the API, which tells nobody here
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -106,6 +110,8 @@ impl Node {
                 "nodeName": "n1",
                 "containers": [{ "name": "c", "image": "busybox", "imagePullPolicy": "Never", "command": [command] }],
                 "terminationGracePeriodSeconds": 1,
+                // No controller makes the ConfigMap of the cluster's CA here.
+                "automountServiceAccountToken": false,
             },
         });
         for (key, value) in more.as_object().into_iter().flatten() {
@@ -132,6 +138,7 @@ async fn a_pod_runs_and_ends_with_its_deletion() {
     let cleaned = timeout(PATIENCE, async {
         while !node.runtime.sandboxes().await.unwrap().is_empty() || node.kubelet.machine.pod_dir(&uid).exists() {
             let _ = node.kubelet.run(uid.clone()).await;
+            // awaited: a folder's end, which tells nobody
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });

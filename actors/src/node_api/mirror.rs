@@ -24,6 +24,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// Longest wait after a watch that failed: the cluster is back for this node at most this much later.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
+/// Refusals in a row after which it is told: that many are no matter of seconds.
+const REFUSALS_TOLD: u32 = 8;
+
 /// Namespace (empty for kinds without) and name.
 pub type Key = (String, String);
 
@@ -92,8 +95,15 @@ impl Mirror {
             followers: Mutex::default(),
         });
         let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let follow =
-            Follow { api, kind, namespace: namespace.to_owned(), parameters, shared: shared.clone(), seen: None };
+        let follow = Follow {
+            api,
+            kind,
+            namespace: namespace.to_owned(),
+            parameters,
+            shared: shared.clone(),
+            seen: None,
+            refused: 0,
+        };
         Self { shared, _task: Arc::new(Ending(tokio::spawn(follow.run()))) }
     }
 
@@ -150,6 +160,8 @@ struct Follow {
     shared: Arc<Shared>,
     /// The newest revision up to which nothing is missing here.
     seen: Option<u64>,
+    /// Refusals in a row.
+    refused: u32,
 }
 
 impl Follow {
@@ -184,9 +196,11 @@ impl Follow {
         Ended { anew: present.is_some(), went_well: present.is_none() }
     }
 
-    fn failed(&self, error: &apiserver::ApiError, anew: bool, went_well: bool) -> Ended {
-        match error.code() {
-            403 | 404 => warn!(resource = self.kind.plural, %error, "not followed"),
+    fn failed(&mut self, error: &apiserver::ApiError, anew: bool, went_well: bool) -> Ended {
+        self.refused = if error.code() == 403 { self.refused.saturating_add(1) } else { 0 };
+        match self.refused {
+            // Before that the authorizers may not have seen yet what entitles this node.
+            REFUSALS_TOLD => warn!(resource = self.kind.plural, %error, "not followed"),
             _ => debug!(resource = self.kind.plural, %error, "followed anew"),
         }
         Ended { anew: anew || error.code() == 410, went_well }

@@ -1,3 +1,5 @@
+//! Probes and hooks against servers on loopback and a runtime in memory.
+
 use runtime::{ContainerSpec, ImageConfig, MemoryRuntime, PodRef, Program, SandboxSpec};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;

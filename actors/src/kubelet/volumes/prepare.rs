@@ -20,7 +20,10 @@ pub async fn all(prepare: Vec<Prepare>) -> Result<(), String> {
 fn one(prepare: &Prepare) -> io::Result<()> {
     match prepare {
         Prepare::File { path, text, mode } => file(path, text, *mode),
-        Prepare::SubPath { root, path, mode } => beneath::make_folders(root, path, *mode),
+        // As the volume itself, so that who may write there may write here.
+        Prepare::SubPath { root, path, .. } => {
+            beneath::make_folders(root, path, fs::metadata(root)?.permissions().mode() & 0o7777)
+        }
     }
 }
 

@@ -23,7 +23,7 @@ const NAME: &str = "tokens.json";
 /// The token that is there while it need not be renewed, else a new one, with its times.
 ///
 /// # Errors
-/// What the API says; a token that still holds is then kept.
+/// What the API says, where there is no token yet.
 pub async fn get(
     api: &Api,
     pod: &PodRef,
@@ -41,8 +41,8 @@ pub async fn get(
     }
     match ask(api, pod, request).await {
         Ok(fresh) => Ok(fresh),
-        // Asked for again at the next plan; meanwhile this one serves.
-        Err(error) => present.filter(|(_, token)| token.expires_at > Timestamp::now()).ok_or(error),
+        // Asked for again at the next plan; meanwhile the pod runs with this one, be it past its end.
+        Err(error) => present.ok_or(error),
     }
 }
 
