@@ -124,8 +124,6 @@ pub struct OtherVersion {
 pub enum NameRule {
     /// RFC 1123 label, 63 bytes at most.
     DnsLabel,
-    /// RFC 1035 label, 63 bytes at most: an RFC 1123 label that starts with a letter.
-    DnsLabel1035,
     /// RFC 1123 subdomain, 253 bytes at most.
     DnsSubdomain,
     /// Anything that fits in one path segment.
@@ -189,6 +187,8 @@ pub struct Hooks {
     pub validate_update: fn(&Value, &Value, &mut Errors),
     /// `(part, new, old)`: checks a change that came through a part, in place of `validate_update`; `None`: the same checks.
     pub validate_part: Option<fn(&str, &Value, &Value, &mut Errors)>,
+    /// What to tell the creator of an object that is fine, yet hardly meant so.
+    pub warnings: fn(&Value) -> Vec<String>,
     /// Seconds an object is given to end by itself, of what was asked for; `None`: the kind knows no grace, an object is
     /// gone as soon as no finalizer holds it.
     pub grace: Option<fn(&Value, Option<i64>) -> i64>,
@@ -210,6 +210,7 @@ impl Hooks {
         validate: |_, _| {},
         validate_update: |_, _, _| {},
         validate_part: None,
+        warnings: |_| Vec::new(),
         grace: None,
     };
 }

@@ -21,6 +21,7 @@ pub mod deletion;
 pub mod qos;
 pub mod template;
 pub mod tolerations;
+pub mod warnings;
 
 mod default;
 mod label_keys;
@@ -58,6 +59,7 @@ pub static POD: Kind = Kind {
         validate,
         validate_update: update::spec,
         validate_part: Some(update::part),
+        warnings: warnings::pod,
         grace: Some(deletion::grace),
     },
 };

@@ -43,7 +43,9 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: &Request, options: &Wr
         }
         None => create_step(shared, view, request, options, &config, &uid),
     };
-    commit::run(shared, options.terms(), contended, decide).await.map(|reply| reply.warn(warnings))
+    let reply = commit::run(shared, options.terms(), contended, decide).await?;
+    let told = if reply.code == 201 { (target.kind.hooks.warnings)(&config) } else { Vec::new() };
+    Ok(reply.warn(warnings).warn(told))
 }
 
 fn create_step(

@@ -26,7 +26,8 @@ const MAX_NAMES: usize = 8;
 /// Decodes and creates.
 pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, ApiError> {
     let options = WriteOptions::of(&request, "CreateOptions")?;
-    let (object, warnings) = form::object(&request, options.validation)?;
+    let (object, mut warnings) = form::object(&request, options.validation)?;
+    warnings.extend((request.target.kind.hooks.warnings)(&object));
     create(shared, &request, &options, object).await.map(|reply| reply.warn(warnings))
 }
 
