@@ -56,7 +56,17 @@ pub(super) async fn all(
     failures.max_by_key(|failure| (failure.is_unknown(), !failure.is_conflict())).map_or(Ok(()), Err)
 }
 
+/// One action, and what comes after it.
 async fn one(client: &Client, controller: &str, action: Action, now: Timestamp) -> Result<(), Failure> {
+    let (first, second) = action.parted();
+    single(client, controller, first, now).await?;
+    match second {
+        Some(second) => single(client, controller, second, now).await,
+        None => Ok(()),
+    }
+}
+
+async fn single(client: &Client, controller: &str, action: Action, now: Timestamp) -> Result<(), Failure> {
     let what = describe(&action);
     let news = matches!(&action, Action::Create { kind, .. } if std::ptr::eq(*kind, &CORE_EVENT));
     let whole = !news && matches!(action, Action::Create { .. } | Action::Delete { .. });
@@ -74,6 +84,8 @@ async fn one(client: &Client, controller: &str, action: Action, now: Timestamp) 
         Action::Delete { target, only, propagation } => delete(client, &target, &only, propagation, None).await,
         Action::Remove { target, only } => delete(client, &target, &only, None, Some(0)).await,
         Action::Event(event) => tell(client, controller, &event, now).await,
+        // Parted before: nothing comes after what comes after.
+        Action::Then(..) => Ok(()),
     };
     done.map_err(|source| Failure { what, whole, source })
 }
@@ -132,7 +144,10 @@ fn describe(action: &Action) -> String {
         Action::Create { kind, namespace, object } => ("create", kind.plural, namespace.as_str(), meta::name(object)),
         Action::Update { kind, object, .. } => ("update", kind.plural, meta::namespace(object), meta::name(object)),
         Action::Patch { target, .. } => ("patch", target.kind.plural, &*target.namespace, &*target.name),
-        Action::Delete { target, .. } | Action::Remove { target, .. } => ("delete", target.kind.plural, &*target.namespace, &*target.name),
+        Action::Delete { target, .. } | Action::Remove { target, .. } => {
+            ("delete", target.kind.plural, &*target.namespace, &*target.name)
+        }
+        Action::Then(first, _) => return describe(first),
         Action::Event(event) => ("tell", event.reason, meta::namespace(&event.about), meta::name(&event.about)),
     };
     format!("{verb} {plural} {namespace}/{name}")

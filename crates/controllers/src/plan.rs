@@ -69,6 +69,8 @@ pub enum Action {
     },
     /// Tells people.
     Event(Event),
+    /// The second once the first is done, and only then: news of it. Neither is a pair itself.
+    Then(Box<Self>, Box<Self>),
 }
 
 /// Names an object.
@@ -126,6 +128,23 @@ pub struct Event {
 
 /// Most bytes of an object's name in its event's name, which has room for 253.
 const EVENT_NAME_BYTES: usize = 160;
+
+impl Action {
+    /// This, and then that.
+    #[must_use]
+    pub fn then(self, that: Self) -> Self {
+        Self::Then(Box::new(self), Box::new(that))
+    }
+
+    /// It and what comes after it.
+    #[must_use]
+    pub fn parted(self) -> (Self, Option<Self>) {
+        match self {
+            Self::Then(first, second) => (*first, Some(*second)),
+            only => (only, None),
+        }
+    }
+}
 
 impl Target {
     /// The name of an object of this kind.

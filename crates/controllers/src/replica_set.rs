@@ -20,7 +20,8 @@ use crate::{
     Action, Change, Controller, Key, Kinds, Only, Plan, Target, View, Watch, change,
     view::Object,
     workload::{
-        News, adopt, controlled, fresh_name, is_active, is_terminating, labels, pod_of, release, sooner, write_status,
+        News, adopt, controlled, fresh_name, is_active, is_terminating, labels, pod_of, release, sooner,
+        without_made_name, write_status,
     },
 };
 
@@ -109,14 +110,15 @@ fn attend(view: &dyn View, set: &Value, now: Timestamp) -> Plan {
     let wanted = usize::try_from(count(set, "/spec/replicas")).unwrap_or_default();
     let mut wake_at = None;
     let mut failure = None;
+    let refused = view.failure().map(|why| without_made_name(why, set));
     if !meta::is_being_deleted(set) {
         if active.len() < wanted {
-            failure = view.failure().map(|why| ("FailedCreate", why));
+            failure = refused.as_deref().map(|why| ("FailedCreate", why));
             let batch = batch(active.len(), wanted, failure.is_some());
             actions.extend(create(view, set, batch, now));
             wake_at = (active.len() + batch < wanted).then_some(now);
         } else if active.len() > wanted {
-            failure = view.failure().map(|why| ("FailedDelete", why));
+            failure = refused.as_deref().map(|why| ("FailedDelete", why));
             actions.extend(delete(view, set, &active, active.len() - wanted, now));
         }
     }
@@ -140,9 +142,9 @@ fn create(view: &dyn View, set: &Value, count: usize, now: Timestamp) -> Vec<Act
     let one = |at: usize| {
         let name = fresh_name(view, &POD, set, at);
         let news = News::normal("SuccessfulCreate", format!("Created pod: {name}"));
-        [pod_of(set, &template, name), news.tell(set, NAME, now)]
+        pod_of(set, &template, name).then(news.tell(set, NAME, now))
     };
-    (0..count).flat_map(one).collect()
+    (0..count).map(one).collect()
 }
 
 fn delete(view: &dyn View, set: &Value, active: &[&Object], surplus: usize, now: Timestamp) -> Vec<Action> {
@@ -152,9 +154,9 @@ fn delete(view: &dyn View, set: &Value, active: &[&Object], surplus: usize, now:
     let one = |pod: &Object| {
         let delete = Action::Delete { target: Target::of(&POD, pod), only: Only::uid(pod), propagation: None };
         let news = News::normal("SuccessfulDelete", format!("Deleted pod: {}", meta::name(pod)));
-        [delete, news.tell(set, NAME, now)]
+        delete.then(news.tell(set, NAME, now))
     };
-    ranked.into_iter().flat_map(one).collect()
+    ranked.into_iter().map(one).collect()
 }
 
 /// Active pods of all sets with the same controller: a node that has several is relieved first.

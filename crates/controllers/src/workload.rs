@@ -65,6 +65,17 @@ pub(crate) fn fresh_name(view: &dyn View, kind: &Kind, owner: &Value, at: usize)
     names.next().unwrap_or_else(|| format!("{stem}{}", start.name()))
 }
 
+/// A refusal that names what was to be made only by the start of its name, so that it is the same each time.
+pub(crate) fn without_made_name(why: &str, owner: &Value) -> String {
+    let start: String = format!("\"{}-", meta::name(owner)).chars().take(STEM_BYTES + 1).collect();
+    let Some(at) = why.find(&start).map(|at| at + start.len()) else { return why.to_owned() };
+    let made = why[at..].bytes().take_while(|byte| LETTERS.contains(byte)).count();
+    if made != SUFFIX || !why[at + made..].starts_with('"') {
+        return why.to_owned();
+    }
+    format!("{}{}", &why[..at], &why[at + made..])
+}
+
 /// Whether a pod is there to stay: neither ended nor being deleted.
 pub(crate) fn is_active(pod: &Value) -> bool {
     !pod::is_terminal(pod) && !meta::is_being_deleted(pod)

@@ -92,7 +92,7 @@ impl World {
 
     /// What a controller wants done for a key.
     pub(crate) fn told(&self, controller: &Controller, key: &Key) -> Vec<String> {
-        self.plan(controller, key).actions.iter().map(tell).collect()
+        each(self.plan(controller, key).actions).iter().map(tell).collect()
     }
 
     /// The keys that a change wakes where nothing else is.
@@ -127,6 +127,15 @@ impl World {
     }
 }
 
+/// Actions one by one, those that come after others too.
+fn each(actions: Vec<Action>) -> Vec<Action> {
+    let both = |action: Action| {
+        let (first, second) = action.parted();
+        std::iter::once(first).chain(second)
+    };
+    actions.into_iter().flat_map(both).collect()
+}
+
 fn tell(action: &Action) -> String {
     let at = |namespace: &str, name: &str| match namespace {
         "" => name.to_owned(),
@@ -153,6 +162,7 @@ fn tell(action: &Action) -> String {
             format!("delete {} {}", place(target), propagation.map_or("", |how| how.as_str()))
         }
         Action::Event(event) => format!("event {}: {}", event.reason, event.message),
+        Action::Then(first, second) => format!("{}, then {}", tell(first), tell(second)),
     }
 }
 

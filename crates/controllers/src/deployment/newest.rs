@@ -113,11 +113,16 @@ impl Rollout<'_> {
         self.sets[at].size = self.next_size(at);
         self.annotate(at, self.next_revision());
         self.annotate_size(at);
-        self.tell_made(&name, self.sets[at].size);
+        self.tell_made(&name, at);
         self.revision = self.sets[at].annotations.get(REVISION).cloned();
     }
 
-    fn tell_made(&mut self, name: &str, size: i64) {
+    fn tell_made(&mut self, name: &str, at: usize) {
+        let size = self.sets[at].size;
+        if size > 0 {
+            let message = format!("Scaled up replica set {name} from 0 to {size}");
+            self.sets[at].news = Some(News::normal("ScalingReplicaSet", message));
+        }
         if let Some(why) = self.view.failure() {
             let message = format!("Failed to create new replica set {name:?}: {why}");
             self.news.push(News::warning("ReplicaSetCreateError", message.clone()));
@@ -125,9 +130,6 @@ impl Rollout<'_> {
                 self.say(&Progress::stopped("ReplicaSetCreateError", message));
             }
             return;
-        }
-        if size > 0 {
-            self.news.push(News::normal("ScalingReplicaSet", format!("Scaled up replica set {name} from 0 to {size}")));
         }
         if self.has_deadline() {
             self.say(&Progress::going("NewReplicaSetCreated", format!("Created new replica set {name:?}")));
@@ -160,6 +162,7 @@ impl Rollout<'_> {
             annotations: BTreeMap::new(),
             made_of: json!({ "metadata": metadata, "spec": spec }),
             deleted: false,
+            news: None,
         }
     }
 }

@@ -22,7 +22,7 @@ impl Rollout<'_> {
         self.size_quietly(at, size);
         let (way, name) = (if before < size { "up" } else { "down" }, &self.sets[at].name);
         let message = format!("Scaled {way} replica set {name} from {before} to {size}");
-        self.news.push(News::normal("ScalingReplicaSet", message));
+        self.sets[at].news = Some(News::normal("ScalingReplicaSet", message));
     }
 
     fn size_quietly(&mut self, at: usize, size: i64) {

@@ -43,6 +43,8 @@ pub(super) struct Set {
     /// What is new about a set that is to be made.
     pub(super) made_of: Value,
     pub(super) deleted: bool,
+    /// What is told once it is as it is to be.
+    pub(super) news: Option<News>,
 }
 
 impl Set {
@@ -54,6 +56,7 @@ impl Set {
             annotations: annotations(&object),
             made_of: Value::Null,
             deleted: false,
+            news: None,
             object: Some(object),
         }
     }
@@ -232,7 +235,14 @@ impl<'a> Rollout<'a> {
 
     /// What is to be done so that all is as this run wants it.
     pub(super) fn plan(mut self) -> Plan {
-        self.actions.extend(self.sets.iter().filter_map(|set| set.action(self.deployment)));
+        for set in &mut self.sets {
+            let news = set.news.take().map(|news| news.tell(self.deployment, NAME, self.now));
+            let action = set.action(self.deployment);
+            self.actions.extend(action.map(|action| match news {
+                Some(news) => action.then(news),
+                None => action,
+            }));
+        }
         self.actions.extend(self.write_status());
         let news = std::mem::take(&mut self.news).into_iter();
         self.actions.extend(news.map(|news| news.tell(self.deployment, NAME, self.now)));

@@ -7,13 +7,14 @@ use api::{
 };
 use serde_json::{Value, json};
 
-use super::{World, complete, prefix, tell};
+use super::{World, complete, each, prefix, tell};
 use crate::{Action, Controller, Key, Patch, Plan, Target};
 
 impl World {
     /// Runs a controller over a key and carries out what it wants; tells what that was.
     pub(crate) fn step(&mut self, controller: &Controller, key: &Key) -> Vec<String> {
         let Plan { actions, .. } = self.plan(controller, key);
+        let actions = each(actions);
         let told = actions.iter().map(tell).collect();
         actions.into_iter().for_each(|action| self.carry_out(action));
         told
@@ -30,7 +31,7 @@ impl World {
             Action::Delete { target, .. } | Action::Remove { target, .. } => {
                 self.objects.remove(&(prefix(target.kind), target.namespace, target.name));
             }
-            Action::Event(_) => {}
+            Action::Event(_) | Action::Then(..) => {}
         }
     }
 
