@@ -21,3 +21,9 @@ pub use process::{Process, Settings};
 
 /// Which code the data plane is: changes with its sources, and only with them. A data plane of another build is replaced.
 pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "-", env!("DATAPLANE_BUILD"));
+
+/// An error and what caused it.
+fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -4,7 +4,7 @@
 //! endpoints: [`choose`]. A front (address, protocol, port) costs one element that names the chain and one
 //! per endpoint; a change of one Service touches its own elements only, and a packet costs one lookup.
 //!
-//! Left out: `externalIPs` (off by default), `healthCheckNodePort`, `loadBalancerSourceRanges`, ports of loopback addresses.
+//! IPv6 clients stick by a hash of their address, not for a time. Left out: `externalIPs` (off by default), `healthCheckNodePort`, `loadBalancerSourceRanges`, ports of loopback addresses.
 
 mod batch;
 mod chain;
@@ -18,9 +18,9 @@ mod program;
 mod proxy;
 mod skeleton;
 mod table;
-pub mod ways;
 #[cfg(test)]
 mod tests;
+pub mod ways;
 
 pub use batch::{Batch, Withdrawn};
 pub use choose::Surroundings;

@@ -53,7 +53,7 @@ impl Dns {
             return Ok(Next::Done);
         };
         let kept = self.serve(&node).await;
-        self.knowledge.trouble("dns", kept.as_ref().err().map(ToString::to_string));
+        self.knowledge.trouble("dns", kept.as_ref().err().map(|error| super::words(error.as_ref())));
         kept?;
         Ok(Next::Done)
     }

@@ -12,10 +12,12 @@ use net::dataplane::socket::{LinkOrders, LinkReports};
 use net::dataplane::wire::ObjectRef;
 use net::dataplane::{NodeFacts, ObjectKind, Order, PeerFacts, Report};
 use net::{Dial, Protocol};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
+use super::launch::LaunchError;
 use super::{Settings, launch};
 use crate::context::Context;
 use crate::host::{Error, Next, Rules, Work};
@@ -48,6 +50,8 @@ pub fn rules() -> Rules<()> {
 pub struct Feeder {
     context: Arc<Context>,
     collections: [(ObjectKind, Mirror); 2],
+    /// Why there is no data plane, as last told.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Feeder {
@@ -58,7 +62,7 @@ impl Feeder {
             (ObjectKind::Service, mirror(&kinds::service::SERVICE)),
             (ObjectKind::EndpointSlice, mirror(&kinds::endpoint_slice::ENDPOINT_SLICE)),
         ];
-        Self { context, collections }
+        Self { context, collections, trouble: Mutex::default() }
     }
 
     fn settings(&self) -> Settings {
@@ -71,15 +75,25 @@ impl Feeder {
         let mut members = self.context.feed.subscribe();
         let known = members.wait_for(Option::is_some).await?.clone().ok_or("no members are known")?;
         self.announce(&known).await;
-        let link = launch::connected(&self.settings()).await?;
+        let link = launch::connected(&self.settings()).await;
+        self.tell_trouble(link.as_ref().err());
+        let link = link?;
         let (reports, mut orders) = link.split();
-        let heard = self.hear(reports);
-        let told = self.tell(&mut orders, members);
-        tokio::select! {
-            heard = heard => heard?,
-            told = told => told?,
+        let ended = tokio::select! {
+            heard = self.hear(reports) => heard,
+            told = self.tell(&mut orders, members) => told,
+        };
+        self.context.paths.send_replace(None);
+        ended.map(|()| Next::After(Duration::ZERO))
+    }
+
+    /// A person hears once of what keeps failing.
+    fn tell_trouble(&self, error: Option<&LaunchError>) {
+        let words = error.map(|error| crate::dataplane::words(error));
+        let news = std::mem::replace(&mut *self.trouble.lock(), words.clone()) != words;
+        if let (true, Some(error)) = (news, words) {
+            warn!(error, "there is no data plane: pods of other nodes and Services are not reached, trying on");
         }
-        Ok(Next::After(Duration::ZERO))
     }
 
     /// Takes the paths that the data plane tells of.
@@ -90,7 +104,6 @@ impl Feeder {
                 self.context.paths.send_replace(Some(paths));
             }
         }
-        self.context.paths.send_replace(None);
         Err("the data plane ended the connection".into())
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use net::Identity;
 use net::dataplane::{NodeFacts, Reach};
 use net::overlay::{Overlay, OverlayConfig, OverlayPeer, Paths};
 use net::services::ways;
+use net::{Identity, NodeId};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -35,6 +35,19 @@ pub(super) struct Tunnels {
     running: Mutex<Option<Running>>,
 }
 
+/// Fed by another node's control process.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this data plane serves node {ours} of {}, and was told of node {theirs}: run `mesh down` with that data directory, then \
+     `mesh up`",
+    data_dir.display()
+)]
+struct WrongNode {
+    data_dir: PathBuf,
+    ours: NodeId,
+    theirs: NodeId,
+}
+
 struct Running {
     node: NodeFacts,
     overlay: Overlay,
@@ -58,7 +71,7 @@ impl Tunnels {
             return Ok(Next::Done);
         }
         let started = self.start(&node).await;
-        self.knowledge.trouble("overlay", started.as_ref().err().map(ToString::to_string));
+        self.knowledge.trouble("overlay", started.as_ref().err().map(|error| super::words(error.as_ref())));
         started?;
         Ok(Next::Done)
     }
@@ -82,6 +95,9 @@ impl Tunnels {
         let (data_dir, facts, peers) = (self.data_dir.clone(), node.clone(), self.peers.subscribe());
         let start = move || -> Result<Overlay, Error> {
             let identity = Identity::load_or_create(&data_dir.join("identity"), &mut rand::rng())?;
+            if identity.id() != facts.id {
+                return Err(WrongNode { data_dir, ours: identity.id(), theirs: facts.id }.into());
+            }
             let config = OverlayConfig {
                 listen: facts.listen,
                 identity: Arc::new(identity),

@@ -60,7 +60,7 @@ impl Services {
         self.tell(&mut proxy.table);
         let outcome = self.put_in_force(proxy).await;
         *self.knowledge.served.lock() = (proxy.table.services(), proxy.table.elements());
-        self.knowledge.trouble("services", outcome.as_ref().err().map(ToString::to_string));
+        self.knowledge.trouble("services", outcome.as_ref().err().map(|error| super::words(error)));
         outcome?;
         self.reset_flows().await;
         Ok(Next::Done)

@@ -7,6 +7,9 @@
 use super::front::Family;
 use super::program::{MASQUERADE_MARK, PLAIN_MARK, digit};
 
+/// Makes the choice by a client's address the same on every node.
+const CLIENT_SEED: u32 = 0x6d65_7368;
+
 /// Chooses one of so many endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Chain {
@@ -41,7 +44,13 @@ impl Chain {
         let Some(seconds) = self.affinity_seconds else {
             return vec![draw, format!("{to} @slots{digit}")];
         };
-        let client = format!("{ip} saddr . {front}");
+        if !remembers(self.family) {
+            let draw =
+                format!("meta mark set jhash {ip} saddr mod {} seed {CLIENT_SEED} offset {base}", self.endpoints);
+            return vec![draw, format!("{to} @slots{digit}")];
+        }
+        // In this order: the language takes a masked address only at the first place.
+        let client = format!("{front} . {ip} saddr");
         let remember = format!("@affinity{digit} {{ {client} timeout {seconds}s : meta mark }}");
         let draw = format!("{draw} meta mark set {front} . meta mark map @ids{digit}");
         let to = format!("{to} @sticky{digit}");
@@ -53,6 +62,12 @@ impl Chain {
             format!("{draw} {to}"),
         ]
     }
+}
+
+/// Whether clients that stick are remembered. The key of an IPv6 client is too long for nft up to 1.0.6, which would fall over: its
+/// endpoint is chosen by its address alone, for as long as the endpoints stay.
+pub(super) fn remembers(family: Family) -> bool {
+    family == Family::V4
 }
 
 /// The header's name in nft's language.

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::chain::Chain;
+use super::chain::{Chain, remembers};
 use super::front::{Answer, Family, Front};
 
 /// Upper half of a packet's mark that says: endpoints see the client's own address. The lower half is a slot.
@@ -118,7 +118,7 @@ impl Program {
         for (slot, number) in self.slots.iter().zip(0u32..) {
             let place = format!("{key} . {}", base | number);
             let target = format!("{} . {}", slot.endpoint.ip(), slot.endpoint.port());
-            if self.affinity_seconds.is_some() {
+            if self.affinity_seconds.is_some() && remembers(family) {
                 let id = base | u32::from(slot.id);
                 all.push(element("ids", place, id.to_string()));
                 all.push(element("sticky", format!("{key} . {id}"), target));
@@ -130,8 +130,9 @@ impl Program {
     }
 
     /// How many elements it has.
-    pub(super) fn size(&self) -> usize {
-        1 + self.slots.len() * if self.affinity_seconds.is_some() { 2 } else { 1 }
+    pub(super) fn size(&self, front: &Front) -> usize {
+        let remembered = self.affinity_seconds.is_some() && remembers(Family::of(&front.address));
+        1 + self.slots.len() * if remembered { 2 } else { 1 }
     }
 
     /// Addresses that the kernel has to know beside the elements: see [`Shared`].

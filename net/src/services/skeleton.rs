@@ -46,14 +46,16 @@ impl Facts {
 
 /// Names the fixed part, so that a table made by an older release or with other facts is told apart.
 pub(super) fn version_chain(facts: &Facts) -> String {
-    let chain = |affinity_seconds| Chain {
-        family: Family::V4,
+    let chain = |(family, affinity_seconds)| Chain {
+        family,
         node_port: true,
         masquerade: true,
         affinity_seconds,
         endpoints: 1,
     };
-    let chains = [chain(None), chain(Some(1))].map(|chain| chain.rules().join("\n")).join("\n");
+    let kinds = Family::ALL.iter().flat_map(|family| [(*family, None), (*family, Some(1))]);
+    let chains: Vec<_> = kinds.flat_map(|kind| chain(kind).rules()).collect();
+    let chains = chains.join("\n");
     let digest = sha256(&[text(facts).as_bytes(), chains.as_bytes()]);
     digest.iter().take(8).fold("version_".to_owned(), |name, byte| name + &format!("{byte:02x}"))
 }
@@ -112,7 +114,7 @@ fn sets(out: &mut String, family: Family) {
         (
             "map",
             "affinity",
-            format!("type {address} . {front} : mark; flags dynamic, timeout; size {STICKY_CLIENTS_LIMIT};"),
+            format!("type {front} . {address} : mark; flags dynamic, timeout; size {STICKY_CLIENTS_LIMIT};"),
         ),
         ("set", "addresses", format!("type {address};")),
         ("set", "hairpin", format!("type {address} . {address};")),

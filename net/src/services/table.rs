@@ -108,7 +108,7 @@ impl Table {
 
     /// Elements that the kernel holds for them.
     pub fn elements(&self) -> usize {
-        self.installed.values().map(Program::size).sum::<usize>() + self.shared.len()
+        self.installed.iter().map(|(front, program)| program.size(front)).sum::<usize>() + self.shared.len()
     }
 
     /// What the fixed part is made of.

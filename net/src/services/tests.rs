@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use super::*;
 
 pub(super) fn facts() -> Facts {
-    let range = |text: &str| vec![text.parse().unwrap()];
+    let ranges = |texts: [&str; 2]| texts.map(|text| text.parse().unwrap()).to_vec();
     Facts {
-        own_pods: range("10.42.0.0/24"),
-        all_pods: range("10.42.0.0/16"),
-        services: range("10.43.0.0/16"),
-        overlay: vec!["10.42.0.1".parse().unwrap()],
+        own_pods: ranges(["10.42.0.0/24", "fd42:1::/64"]),
+        all_pods: ranges(["10.42.0.0/16", "fd42::/16"]),
+        services: ranges(["10.43.0.0/16", "fd43::/112"]),
+        overlay: vec!["10.42.0.1".parse().unwrap(), "fd42:1::1".parse().unwrap()],
         own_services: vec!["10.43.0.10".parse().unwrap()],
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::lab::{Connection, Datagrams, Lab, NODE, ask, serve};
+use super::lab::{Connection, Datagrams, Lab, NODE, NODE_V6, ask, serve};
 use super::{key, service, slice};
 use crate::testing::lab::Machine;
 
@@ -87,6 +87,33 @@ fn a_port_of_the_node_leads_to_the_endpoints() {
     assert_eq!(ask(&lab.neighbour, &port).unwrap_err().kind(), ErrorKind::TimedOut, "dropped: no endpoint here");
     lab.change(|table| table.set_slice(key("web"), None));
     refused_at_once(&lab.neighbour, &port);
+}
+
+#[test]
+fn both_families_are_served() {
+    let Some(mut lab) = Lab::start() else { return };
+    let ((client, client_ips), (a, a_ips)) = (lab.dual_pod("client"), lab.dual_pod("a"));
+    serve(&a, "a", 8080);
+    let spec = json!({
+        "clusterIPs": ["10.43.0.5", "fd43::5"], "sessionAffinity": "ClientIP",
+        "ports": [{ "port": 80, "nodePort": 30080, "protocol": "TCP" }],
+    });
+    lab.change(|table| {
+        table.set_service(key("web"), service("10.43.0.5", &spec));
+        for (name, ip) in [("v4", a_ips[0]), ("v6", a_ips[1])] {
+            table.set_slice(key(name), slice("web", "TCP", 8080, &[(ip.to_string(), "n1")]));
+        }
+        table.set_service(key("none"), service("fd43::6", &json!({})));
+    });
+    assert_eq!(ask(&client, "10.43.0.5:80").unwrap(), format!("a {}", client_ips[0]));
+    assert_eq!(ask(&client, "[fd43::5]:80").unwrap(), format!("a {}", client_ips[1]));
+    assert_eq!(ask(&a, "[fd43::5]:80").unwrap(), "a fd42:1::1", "itself");
+    assert_eq!(ask(&lab.node, "[fd43::5]:80").unwrap(), "a fd42:1::1", "the host");
+    assert_eq!(ask(&lab.neighbour, &format!("[{NODE_V6}]:30080")).unwrap(), "a fd42:1::1", "a node's port");
+    for refused in ["[fd43::6]:80", "[fd43::5]:81"] {
+        refused_at_once(&client, refused);
+        refused_at_once(&lab.node, refused);
+    }
 }
 
 #[test]

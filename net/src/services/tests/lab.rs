@@ -12,6 +12,8 @@ use crate::testing::lab::{Machine, PACKET_TIMEOUT};
 /// The node's address towards the neighbour, and the neighbour's.
 pub(super) const NODE: &str = "192.0.2.1";
 pub(super) const NEIGHBOUR: &str = "192.0.2.2";
+pub(super) const NODE_V6: &str = "2001:db8::1";
+const NEIGHBOUR_V6: &str = "2001:db8::2";
 
 /// A node that serves Services.
 pub(super) struct Lab {
@@ -27,23 +29,32 @@ impl Lab {
     /// `None` where this is not root.
     pub(super) fn start() -> Option<Self> {
         let (node, neighbour) = (Machine::new()?, Machine::new()?);
-        node.connect(&neighbour, 1500, &[NODE], &[NEIGHBOUR]);
+        node.connect(&neighbour, 1500, &[NODE, NODE_V6], &[NEIGHBOUR, NEIGHBOUR_V6]);
         let dir = tempfile::tempdir().unwrap();
         let state_dir = dir.path().join("state");
         let config = PodNetworkConfig { ranges: facts().own_pods, state_dir, mtu: 1280 };
         let network = node.run(|| PodNetwork::open(config).unwrap());
-        node.add_address("lo", "10.42.0.1".parse().unwrap());
         // What the overlay does where there is one: a way to Services, under the overlay address.
-        let route = ["route", "replace", "10.43.0.0/16", "dev", "lo", "src", "10.42.0.1"];
-        node.run(|| assert!(std::process::Command::new("ip").args(route).status().unwrap().success()));
+        for (range, own) in [("10.43.0.0/16", "10.42.0.1"), ("fd43::/112", "fd42:1::1")] {
+            node.add_address("lo", own.parse().unwrap());
+            let route = ["route", "replace", range, "dev", "lo", "src", own];
+            node.run(|| assert!(std::process::Command::new("ip").args(route).status().unwrap().success()));
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let proxy = Proxy::new(Table::new(facts(), around()), Nft::default());
         Some(Self { node, neighbour, proxy, network, runtime, _dir: dir })
     }
 
+    /// A pod and its IPv4 address.
     pub(super) fn pod(&self, uid: &str) -> (Machine, IpAddr) {
+        let (pod, addresses) = self.dual_pod(uid);
+        (pod, addresses[0])
+    }
+
+    /// A pod and its addresses, IPv4 first.
+    pub(super) fn dual_pod(&self, uid: &str) -> (Machine, Vec<IpAddr>) {
         let attached = self.runtime.block_on(self.network.attach(uid)).unwrap();
-        (Machine::mounted(&attached.netns), attached.addresses[0])
+        (Machine::mounted(&attached.netns), attached.addresses)
     }
 
     /// Changes the table and puts it in force; returns how many elements that took.
@@ -84,7 +95,7 @@ impl Drop for Lab {
 /// Answers every TCP connection and every datagram on a port with `name client-address`, until the process ends. A
 /// connection is answered line by line.
 pub(super) fn serve(machine: &Machine, name: &str, port: u16) {
-    let listener = machine.run(|| TcpListener::bind(("0.0.0.0", port)).unwrap());
+    let listener = machine.run(|| TcpListener::bind(("::", port)).unwrap());
     let tcp = name.to_owned();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
@@ -92,19 +103,19 @@ pub(super) fn serve(machine: &Machine, name: &str, port: u16) {
             std::thread::spawn(move || {
                 let mut byte = [0];
                 while let (Ok(1), Ok(peer)) = (stream.read(&mut byte), stream.peer_addr()) {
-                    if writeln!(stream, "{name} {}", peer.ip()).is_err() {
+                    if writeln!(stream, "{name} {}", peer.ip().to_canonical()).is_err() {
                         return;
                     }
                 }
             });
         }
     });
-    let socket = machine.run(|| UdpSocket::bind(("0.0.0.0", port)).unwrap());
+    let socket = machine.run(|| UdpSocket::bind(("::", port)).unwrap());
     let udp = name.to_owned();
     std::thread::spawn(move || {
         let mut byte = [0];
         while let Ok((_, peer)) = socket.recv_from(&mut byte) {
-            let _ = socket.send_to(format!("{udp} {}\n", peer.ip()).as_bytes(), peer);
+            let _ = socket.send_to(format!("{udp} {}\n", peer.ip().to_canonical()).as_bytes(), peer);
         }
     });
 }
