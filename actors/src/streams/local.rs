@@ -1,6 +1,7 @@
 //! Streams of this node's own pods, from its container runtime. Main type: [`Local`].
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -148,7 +149,12 @@ fn connect(pid: u32, port: u16) -> std::io::Result<TcpStream> {
         let first = TcpStream::connect_timeout(&address(Ipv4Addr::LOCALHOST.into()), CONNECT_TIMEOUT);
         first.or_else(|why| {
             let second = TcpStream::connect_timeout(&address(Ipv6Addr::LOCALHOST.into()), CONNECT_TIMEOUT);
-            second.map_err(|_| std::io::Error::new(why.kind(), format!("dial tcp4 127.0.0.1:{port}: {why}")))
+            let text = match why.kind() {
+                ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
+                ErrorKind::TimedOut => "i/o timeout".to_owned(),
+                _ => why.to_string(),
+            };
+            second.map_err(|_| std::io::Error::new(why.kind(), format!("dial tcp4 127.0.0.1:{port}: {text}")))
         })
     })?;
     thread.join().map_err(|_| std::io::Error::other("the thread that connects panicked"))?

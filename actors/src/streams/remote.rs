@@ -24,19 +24,20 @@ const SIZES_MAX: usize = 4;
 
 /// Asks, and gives the channel that the stream comes by.
 async fn ask(dial: &impl Dial, node: NodeId, method: Method, question: Question) -> Result<Channel, StreamError> {
-    let unreachable = |error: &dyn std::fmt::Display| StreamError::Unreachable(error.to_string());
+    let name = question.place.node.clone();
+    let unreachable = |error: &dyn std::fmt::Display| StreamError::Unreachable(format!("node {name:?}: {error}"));
     let asking = async {
         let opened = dial.open(node, Protocol::Rpc, method).await;
         let mut channel = opened.map_err(|error| unreachable(&error))?;
         let question = serde_json::to_vec(&question).map_err(|error| unreachable(&error))?;
         channel.send(&question).await.map_err(|error| unreachable(&error))?;
         let answer = channel.receive().await.map_err(|error| unreachable(&error))?;
-        let answer = answer.ok_or_else(|| unreachable(&format_args!("node {node} serves no streams")))?;
+        let answer = answer.ok_or_else(|| unreachable(&"it serves no streams"))?;
         let answer: Answer = serde_json::from_slice(&answer).map_err(|error| unreachable(&error))?;
         answer.map(|()| channel)
     };
     let answered = timeout(ANSWER_TIMEOUT, asking).await;
-    answered.map_err(|_| unreachable(&format_args!("node {node} gave no answer within {ANSWER_TIMEOUT:?}")))?
+    answered.map_err(|_| unreachable(&format_args!("no answer within {ANSWER_TIMEOUT:?}")))?
 }
 
 /// See [`apiserver::streams::Kubelets::logs`].

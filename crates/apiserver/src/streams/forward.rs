@@ -129,9 +129,7 @@ async fn forward<S: AsyncRead + AsyncWrite>(io: S, kubelets: &Arc<dyn Kubelets>,
                 let port = data.header("port").to_owned();
                 if let Err(why) = join(&*kubelets, &place, &port, data, &idle).await {
                     let (pod, namespace, uid) = (&place.pod, &place.namespace, &place.uid);
-                    let text = format!(
-                        "an error occurred forwarding {port} -> {port}: error forwarding port {port} to pod {uid}, uid : {why}"
-                    );
+                    let text = format!("error forwarding port {port} to pod {uid}, uid : {why}");
                     debug!(%pod, %namespace, %why, "port not forwarded");
                     error.output.data(text.into()).await;
                 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use api::{
     field::{Errors, Path},
     kinds::read::text,
+    status::Status,
 };
 use futures::{FutureExt, StreamExt};
 use http::{Response, StatusCode};
@@ -41,7 +42,8 @@ pub(super) async fn answer(shared: &Arc<Shared>, asked: Asked<'_>) -> Result<Res
     let kubelets = streams.kubelets()?;
     let log = kubelets.logs(&place, &options).await.map_err(|error| match error {
         StreamError::NotStarted => waiting(&pod, &place.container),
-        StreamError::Unreachable(_) => ApiError::unavailable(error.to_string()),
+        // Not to be tried again by itself: a node is away for longer.
+        StreamError::Unreachable(_) => Status::service_unavailable(error.to_string()).into(),
         other => ApiError::internal(other),
     })?;
     let closing = shared.closing.clone();

@@ -182,6 +182,7 @@ fn told(command: &Command, exit: Exit) -> Status {
 fn failed(error: &StreamError) -> Status {
     let error = match error {
         StreamError::Failed(why) => ApiError::internal(format_args!("error executing command in container: {why}")),
+        StreamError::NoContainer(_) => ApiError::internal(format_args!("unable to upgrade connection: {error}")),
         other => ApiError::internal(other),
     };
     *error.status

@@ -44,7 +44,7 @@ impl Containerd {
         let target = Descriptor::new(&fetched.media_type, fetched.digest, fetched.bytes.len() as u64);
         let described =
             Described { target: &target, manifest: &manifest, manifest_bytes: &fetched.bytes, config_bytes: &config };
-        let installed = self.install(&described, &[whole.clone()], &lease).await.map_err(&of_runtime)?;
+        let installed = self.install(&described, std::slice::from_ref(&whole), &lease).await.map_err(&of_runtime)?;
         self.end_lease(lease).await.map_err(&of_runtime)?;
         installed.into_iter().next().ok_or_else(|| registry.unusable("it was removed while it was pulled".to_owned()))
     }

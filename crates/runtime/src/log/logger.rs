@@ -114,7 +114,10 @@ pub fn logger_main(config: &str) -> Result<(), LoggerError> {
     }
     let file = Mutex::new(file);
     // Opening a FIFO waits for its writer.
-    let log = |path: &Path, stream| Ok(copy((open(path, OpenOptions::new().read(true))?, stream), &file, &audience));
+    let log = |path: &Path, stream| {
+        copy((open(path, OpenOptions::new().read(true))?, stream), &file, &audience);
+        Ok(())
+    };
     thread::scope(|scope| {
         let first = scope.spawn(|| log(&stdout, Stream::Stdout));
         let second = log(&stderr, Stream::Stderr);
