@@ -1,5 +1,5 @@
 //! Gives Services their addresses and node ports, as claims in the same transaction as the Service, so that no two hold
-//! the same one and none is lost. Main functions: [`written`], [`removed`]. Spec:
+//! the same one and none is lost. Main type: [`Pools`]. Spec:
 //! <https://kubernetes.io/docs/concepts/services-networking/cluster-ip-allocation/> and
 //! <https://kubernetes.io/docs/concepts/services-networking/service/#nodeport-custom-port>.
 //!

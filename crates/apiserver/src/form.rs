@@ -167,7 +167,6 @@ pub fn refuse(kind: &Kind, name: &str, errors: &Errors) -> Result<(), ApiError> 
 fn name_check(kind: &Kind) -> NameCheck {
     match kind.name_rule {
         NameRule::DnsLabel => |name, prefix| names::dns1123_label(&base(name, prefix)),
-        NameRule::DnsLabel1035 => |name, prefix| names::dns1035_label(&base(name, prefix)),
         NameRule::DnsSubdomain => |name, prefix| names::dns1123_subdomain(&base(name, prefix)),
         NameRule::PathSegment => |name, prefix| match prefix {
             true => names::path_segment_prefix(name),

@@ -15,6 +15,7 @@ pub mod fields;
 mod status;
 mod update;
 mod validate;
+mod warnings;
 
 /// Core v1 Service.
 pub static SERVICE: Kind = Kind {
@@ -31,7 +32,8 @@ pub static SERVICE: Kind = Kind {
     subresources: &[STATUS],
     type_name: "io.k8s.api.core.v1.Service",
     storage: Some(Storage { prefix: "core/services", other: None }),
-    name_rule: NameRule::DnsLabel1035,
+    // Since 1.36 a name may begin with a digit.
+    name_rule: NameRule::DnsLabel,
     fields: &[
         SelectableField {
             label: "spec.clusterIP",
@@ -50,6 +52,7 @@ pub static SERVICE: Kind = Kind {
         validate: validate::validate,
         validate_update: validate::validate_update,
         validate_part: Some(status::validate),
+        warnings: warnings::of,
         ..Hooks::NONE
     },
 };

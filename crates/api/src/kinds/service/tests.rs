@@ -208,6 +208,19 @@ fn an_update_keeps_what_was_given() {
 }
 
 #[test]
+fn what_is_said_in_vain_is_warned_of() {
+    let check = |spec: Value, expect: &[&str]| assert_eq!((SERVICE.hooks.warnings)(&defaulted(spec)), expect);
+    check(json!({ "ports": port(1) }), &[]);
+    check(
+        json!({ "clusterIPs": ["None"], "sessionAffinity": "ClientIP", "externalName": "x" }),
+        &[
+            "spec.SessionAffinity is ignored for headless services",
+            "spec.externalName is ignored when spec.type is not \"ExternalName\"",
+        ],
+    );
+}
+
+#[test]
 fn only_load_balancers_have_a_status_of_one() {
     let told = |kind: &str, point: Value| {
         let mut object = defaulted(json!({ "type": kind, "ports": port(1) }));
