@@ -4,6 +4,7 @@
 //! It has an endpoint and a thread of its own, so that a flood of pods' packets delays no heartbeat. Packets travel as QUIC
 //! datagrams (RFC 9221): lost ones stay lost, as on any network. Services and policies are not made here.
 
+mod connect;
 mod device;
 mod engine;
 mod fit;

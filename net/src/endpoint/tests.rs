@@ -70,7 +70,9 @@ async fn a_role_opens_what_its_row_says() {
         (Role::Standby, Protocol::Raft, 1, true),
         (Role::Standby, Protocol::Rpc, 0x100, false),
         (Role::Voter, Protocol::Rpc, 0x100, true),
-        (Role::Voter, Protocol::Rpc, 0x200, false),
+        (Role::Worker, Protocol::Rpc, 0x200, false),
+        (Role::Voter, Protocol::Rpc, 0x200, true),
+        (Role::Voter, Protocol::Rpc, 0x300, false),
     ] {
         nodes[0].peers.replace(vec![nodes[1].peer(role)], &[]);
         // The first call may meet the connection that the last change closed.
