@@ -1,5 +1,5 @@
 //! Files of a volume that change all at once, as upstream's atomic writer does it: into a new folder `..<time>`, to which the
-//! link `..data` is swapped; each first element of a path is a link to `..data/<element>`. Main function: [`write`].
+//! link `..data` is swapped; each first element of a path is a link to `..data/<element>`. Main function: [`write()`].
 //! Spec: <https://pkg.go.dev/k8s.io/kubernetes/pkg/volume/util#AtomicWriter>.
 
 use std::collections::BTreeSet;
