@@ -4,8 +4,11 @@
 //! Left out: `externalIPs` (off by default, CVE-2020-8554), addresses of type FQDN, and every address of an endpoint but
 //! its first (the API says that all are alike).
 
+mod raw;
+
 use std::{fmt, net::IpAddr};
 
+use raw::{RawEndpoint, RawService, RawSlice};
 use serde::Deserialize;
 
 /// `spec.clusterIP` of a headless Service.
@@ -185,145 +188,6 @@ impl Slice {
         }
         let endpoints = raw.endpoints.unwrap_or_default().into_iter().filter_map(RawEndpoint::read);
         Ok(Some(Self { service, ports: raw.ports.unwrap_or_default(), endpoints: endpoints.collect() }))
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawMetadata {
-    labels: RawLabels,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawLabels {
-    #[serde(rename = "kubernetes.io/service-name")]
-    service: Option<String>,
-    #[serde(rename = "service.kubernetes.io/service-proxy-name")]
-    proxy: Option<String>,
-    #[serde(rename = "service.kubernetes.io/headless")]
-    headless: Option<String>,
-}
-
-impl RawMetadata {
-    fn is_anothers(&self) -> bool {
-        self.labels.proxy.is_some() || self.labels.headless.is_some()
-    }
-}
-
-#[derive(Deserialize)]
-struct RawService {
-    #[serde(default)]
-    metadata: RawMetadata,
-    #[serde(default)]
-    spec: RawServiceSpec,
-    #[serde(default)]
-    status: RawServiceStatus,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawServiceSpec {
-    #[serde(rename = "type")]
-    r#type: String,
-    #[serde(rename = "clusterIP")]
-    cluster_ip: String,
-    #[serde(rename = "clusterIPs")]
-    cluster_ips: Vec<String>,
-    ports: Vec<ServicePort>,
-    session_affinity: String,
-    session_affinity_config: Option<RawAffinity>,
-    internal_traffic_policy: String,
-    external_traffic_policy: String,
-}
-
-#[derive(Deserialize)]
-struct RawAffinity {
-    #[serde(rename = "clientIP")]
-    client_ip: Option<RawClientIp>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawClientIp {
-    timeout_seconds: Option<u32>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawServiceStatus {
-    load_balancer: RawBalancer,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawBalancer {
-    ingress: Vec<RawIngress>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawIngress {
-    ip: Option<String>,
-    ip_mode: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawSlice {
-    #[serde(default)]
-    metadata: RawMetadata,
-    #[serde(default)]
-    address_type: String,
-    ports: Option<Vec<SlicePort>>,
-    endpoints: Option<Vec<RawEndpoint>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawEndpoint {
-    #[serde(default)]
-    addresses: Vec<String>,
-    #[serde(default)]
-    conditions: RawConditions,
-    node_name: Option<String>,
-    hints: Option<RawHints>,
-}
-
-#[derive(Default, Deserialize)]
-struct RawConditions {
-    ready: Option<bool>,
-    serving: Option<bool>,
-    terminating: Option<bool>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawHints {
-    for_zones: Vec<RawName>,
-    for_nodes: Vec<RawName>,
-}
-
-#[derive(Deserialize)]
-struct RawName {
-    name: String,
-}
-
-impl RawEndpoint {
-    /// Unset `ready` means ready, unset `serving` means as `ready` (upstream's words for consumers of slices).
-    fn read(self) -> Option<Endpoint> {
-        let ready = self.conditions.ready.unwrap_or(true);
-        let hints = self.hints.unwrap_or_default();
-        let names = |names: Vec<RawName>| names.into_iter().map(|one| one.name).collect();
-        Some(Endpoint {
-            address: self.addresses.first()?.parse().ok()?,
-            ready,
-            serving: self.conditions.serving.unwrap_or(ready),
-            terminating: self.conditions.terminating.unwrap_or(false),
-            node: self.node_name,
-            zones: names(hints.for_zones),
-            nodes: names(hints.for_nodes),
-        })
     }
 }
 
