@@ -5,6 +5,7 @@
 //! left behind is found, and removed or reused.
 
 mod containerd;
+mod groups;
 mod mounts;
 mod network;
 mod node;

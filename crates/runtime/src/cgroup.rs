@@ -7,6 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// Groups below a pod's that are looked into: a container's, and what a container that manages groups itself made in it.
+const DEPTH: usize = 8;
+
 /// Where control groups are mounted.
 const ROOT: &str = "/sys/fs/cgroup";
 
@@ -48,7 +56,10 @@ impl Cgroups {
         count.and_then(|count| count.trim().parse::<u64>().ok()).is_some_and(|count| count > 0)
     }
 
-    /// Removes a group that is empty; one that is not, stays.
+    /// Kills what runs in a group and removes it with the groups below it, such as those that a killed shim left.
+    ///
+    /// # Errors
+    /// While a process of it is still ending: it can be removed a moment later.
     pub(crate) fn remove(&self, group: &Path) -> io::Result<()> {
         let group = relative(group);
         if group.as_os_str().is_empty() {
@@ -63,12 +74,30 @@ impl Cgroups {
         };
         for root in roots {
             // Links name several controllers' common hierarchy: it may be gone by its other name.
-            match fs::remove_dir(root.join(group)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove_tree(&root.join(group), DEPTH)?;
         }
         Ok(())
+    }
+}
+
+/// Removes a group after those below it.
+fn remove_tree(group: &Path, depth: usize) -> io::Result<()> {
+    let below = fs::read_dir(group).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    for child in below.filter(|path| path.is_dir() && depth > 0) {
+        remove_tree(&child, depth - 1)?;
+    }
+    kill_all(group);
+    match fs::remove_dir(group) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn kill_all(group: &Path) {
+    let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    for pid in members.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1) {
+        // It may have ended meanwhile; if it has not, the group stays and that is told.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
 
@@ -88,6 +117,18 @@ mod tests {
             fs::write(path, text).expect("writes");
         }
         assert_eq!(Cgroups::at(root.path()).oom_killed(Path::new("/pod/c")), expect, "{files:?}");
+    }
+
+    #[test]
+    fn a_group_goes_with_those_below_it() {
+        let root = tempfile::tempdir().expect("a folder");
+        for hierarchy in ["memory", "cpu"] {
+            fs::create_dir_all(root.path().join(hierarchy).join("pod/c/inner")).expect("makes it");
+        }
+        let groups = Cgroups::at(root.path());
+        groups.remove(Path::new("/pod")).expect("removed");
+        groups.remove(Path::new("/pod")).expect("removed twice is no matter");
+        assert!(!root.path().join("memory/pod").exists() && !root.path().join("cpu/pod").exists());
     }
 
     #[test]

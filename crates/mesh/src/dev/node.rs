@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::network::{self, namespace_path};
 use super::processes::{self, NamespaceId, Process};
-use super::{Sandbox, containerd, mounts, subnet};
+use super::{Sandbox, containerd, groups, mounts, subnet};
 
 /// How long containerd may take to listen on a busy machine; it takes 35 ms on an idle one.
 const CONTAINERD_LIMIT: Duration = Duration::from_secs(30);
@@ -138,7 +138,14 @@ impl Node<'_> {
         containerd::remove_shim_sockets(&self.containerd_state());
         mounts::remove_all(&self.run())?;
         mounts::unmount_below(&self.home())?;
+        groups::remove(&self.pods());
         Ok(killed)
+    }
+
+    /// UIDs of the pods it keeps folders of.
+    fn pods(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.data_dir().join("pods")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 
     /// Starts what does not run: containerd, then `mesh up`, or `mesh join` with the words of this line.
