@@ -1,7 +1,7 @@
 //! Streams of pods, wherever they run: the API server's way to every node. Main type: [`Nodes`].
 //!
-//! This node's pods are served by its own runtime ([`Local`]); others' are asked for over `mesh/rpc/1` ([`remote`]), whose
-//! calls [`serve`] answers there. The caller table lets only voters call: they have judged the user.
+//! This node's pods are served by its own runtime ([`Local`]); others' are asked for over `mesh/rpc/1` (`remote`), whose
+//! calls `serve` answers there. The caller table lets only voters call: they have judged the user.
 
 mod local;
 mod remote;

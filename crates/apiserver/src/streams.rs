@@ -2,7 +2,7 @@
 //! provides; this side speaks with the client. Spec:
 //! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#Operations>.
 //!
-//! An upgraded connection lives beside the HTTP server until either side ends it, [`IDLE_TIMEOUT`] passes without a byte,
+//! An upgraded connection lives beside the HTTP server until either side ends it, `IDLE_TIMEOUT` passes without a byte,
 //! or the server stops. Buffers are a few frames in each direction: a slow reader slows the writer.
 
 mod command;

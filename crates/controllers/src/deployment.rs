@@ -1,8 +1,8 @@
 //! Deployment: ReplicaSets, one for each template it had, scaled so that the newest replaces the others step by step.
 //! Spec: <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/>.
 //!
-//! A run works on a model of all its sets ([`sets`]): it finds or makes the newest ([`newest`]), decides sizes ([`scale`],
-//! [`rollout`]), drops old history ([`history`]), says how things are ([`status`]), and the differences are its plan.
+//! A run works on a model of all its sets (`sets`): it finds or makes the newest (`newest`), decides sizes (`scale`,
+//! `rollout`), drops old history (`history`), says how things are (`status`), and the differences are its plan.
 //! Leaves out: rolling back by annotation, which no present client uses.
 
 use api::{

@@ -1,4 +1,4 @@
-//! Numbers that may be a share of another: `25%`. Main functions: [`of`] and [`validate`].
+//! Numbers that may be a share of another: `25%`. Main functions: `of` and `validate`.
 //! Spec: `maxSurge` of
 //! <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-update-deployment>.
 
