@@ -27,7 +27,8 @@ pub(super) fn of(view: &View, context: &Context) -> Cluster {
 fn told(member: membership::Member, context: &Context) -> Member {
     let own = member.id == context.id();
     let silence = context.liveness.silence(member.id).filter(|_| !own);
-    let silent = silence.map(|silence| Silence { since: before(silence) });
+    let reachable = context.paths.borrow().as_ref().is_some_and(|paths| paths.get(&member.id) == Some(&true));
+    let silent = silence.map(|silence| Silence { since: before(silence), reachable });
     Member { id: member.id.to_string(), name: member.name, api_addresses: member.api_addresses, silent }
 }
 
@@ -38,7 +39,7 @@ fn before(past: Duration) -> Timestamp {
 
 /// Wakes what facts concern, now and whenever they change, until the watch breaks.
 pub(super) async fn follow(context: &Arc<Context>, queues: &Queues) -> Result<(), Error> {
-    let mut liveness = context.liveness.changes();
+    let (mut liveness, mut paths) = (context.liveness.changes(), context.paths.subscribe());
     let view = context.view().await?;
     let mut members = context.raft.watch(Scope { prefix: "mesh/".into(), index: None }, view.revision())?;
     let mut view = Some(view);
@@ -50,6 +51,7 @@ pub(super) async fn follow(context: &Arc<Context>, queues: &Queues) -> Result<()
         queues.tell_facts(&of(&now, context));
         tokio::select! {
             changed = liveness.changed() => changed?,
+            changed = paths.changed() => changed?,
             batch = members.next() => drop(batch.ok_or("the watch ended")??),
         }
     }

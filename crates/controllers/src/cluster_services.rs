@@ -195,7 +195,7 @@ mod tests {
     use crate::world::World;
 
     fn member(name: &str, address: &str, silent: bool) -> Member {
-        let silent = silent.then_some(Silence { since: Timestamp::UNIX_EPOCH });
+        let silent = silent.then_some(Silence { since: Timestamp::UNIX_EPOCH, reachable: false });
         let address = address.parse().expect("an address");
         Member { id: name.into(), name: name.into(), api_addresses: vec![address], silent }
     }

@@ -3,8 +3,9 @@
 //! Spec: <https://kubernetes.io/docs/concepts/architecture/nodes/#node-controller>,
 //! <https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions>.
 //!
-//! A node is alive if it is a member that is heard, or, as for a virtual kubelet, if its Lease is fresh. Leaves out
-//! eviction ([`crate::taint_eviction`]) and its rate.
+//! A node is alive if it is a member that is heard, or, as for a virtual kubelet, if its Lease is fresh. One whose control
+//! process alone is silent is not ready, but its pods serve on and are left in peace as long as those of a node that says
+//! itself that it is not ready. Leaves out eviction ([`crate::taint_eviction`]) and its rate.
 
 mod conditions;
 mod taints;
@@ -68,16 +69,18 @@ fn reconcile(view: &dyn View, key: &Key, now: Timestamp) -> Plan {
         Some(at) if at > now => (false, Some(at)),
         silent => (silent.is_some(), None),
     };
+    let reachable =
+        view.cluster().member(&key.name).and_then(|member| member.silent).is_some_and(|silence| silence.reachable);
     let mut actions = Vec::new();
     if silent && let Some(unknown) = conditions::unknown(&node, now) {
         let patch = Patch::Merge(json!({ "status": { "conditions": unknown } }));
         actions.push(patched(&node, "status", patch));
         actions.push(told(&node));
-    } else if let Some(wanted) = taints::wanted(&node, now) {
+    } else if let Some(wanted) = taints::wanted(&node, reachable, now) {
         // The other of two writes to one object would meet a changed one: conditions first, taints in the run they cause.
         actions.push(patched(&node, "", Patch::Merge(json!({ "spec": { "taints": wanted } }))));
     }
-    if silent {
+    if silent && !reachable {
         actions.extend(view.by_index(&POD, NODE_INDEX, &key.name).filter_map(|pod| not_ready(&pod, now)));
     }
     Plan { actions, wake_at }

@@ -105,7 +105,7 @@ mod tests {
     };
 
     fn world(taint: Value, tolerations: Value, silent: Option<i64>) -> World {
-        let silent = silent.map(|at| Silence { since: Timestamp::from_second(at).unwrap() });
+        let silent = silent.map(|at| Silence { since: Timestamp::from_second(at).unwrap(), reachable: false });
         let member = Member { id: "1".into(), name: "a".into(), api_addresses: Vec::new(), silent };
         World::default().member(member).with(&NODE, "", "a", json!({ "spec": { "taints": [taint] } })).with(
             &POD,

@@ -36,6 +36,8 @@ pub struct Member {
 pub struct Silence {
     /// Since when, by the clock of whoever decides; measured by monotonic time.
     pub since: Timestamp,
+    /// Packets still pass to its data plane: only its control process is away, as during an upgrade. Its pods serve.
+    pub reachable: bool,
 }
 
 /// Annotation of a Node that names the member it belongs to.

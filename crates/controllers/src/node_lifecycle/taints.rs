@@ -25,11 +25,12 @@ const BY_CONDITION: &[(&str, &str, &str)] = &[
 /// Taints that also drive pods away.
 const EVICTING: [&str; 2] = [NOT_READY, UNREACHABLE];
 
-/// The node's taints as they should be; `None` where they are so. Those of others stay as they are.
-pub(super) fn wanted(node: &Value, now: Timestamp) -> Option<Vec<Value>> {
+/// The node's taints as they should be; `None` where they are so. Those of others stay as they are. A node that says nothing
+/// while its data plane is reachable is not ready rather than unreachable.
+pub(super) fn wanted(node: &Value, reachable: bool, now: Timestamp) -> Option<Vec<Value>> {
     let present = items(node, "/spec/taints");
     let mut wanted: Vec<Value> = present.iter().filter(|taint| !is_ours(taint)).cloned().collect();
-    for (key, effect) in due(node) {
+    for (key, effect) in due(node, reachable) {
         let same = |taint: &&Value| text(taint, "/key") == key && text(taint, "/effect") == effect;
         let kept = present.iter().find(same).cloned();
         wanted.push(kept.unwrap_or_else(|| json!({ "key": key, "effect": effect, "timeAdded": meta::time(now) })));
@@ -39,12 +40,13 @@ pub(super) fn wanted(node: &Value, now: Timestamp) -> Option<Vec<Value>> {
 }
 
 /// Keys and effects that the node's state asks for.
-fn due(node: &Value) -> Vec<(&'static str, &'static str)> {
+fn due(node: &Value, reachable: bool) -> Vec<(&'static str, &'static str)> {
     let says = |name: &str, status: &str| {
         let conditions = items(node, "/status/conditions").iter();
         conditions.into_iter().any(|one| text(one, "/type") == name && text(one, "/status") == status)
     };
-    let told = BY_CONDITION.iter().filter(|(name, status, _)| says(name, status)).map(|(_, _, key)| *key);
+    let milder = |key| if reachable && key == UNREACHABLE { NOT_READY } else { key };
+    let told = BY_CONDITION.iter().filter(|(name, status, _)| says(name, status)).map(|(_, _, key)| milder(*key));
     let keys: Vec<&str> = told.chain(is_true(node, "/spec/unschedulable").then_some(UNSCHEDULABLE)).collect();
     let evicting = keys.iter().filter(|key| EVICTING.contains(key)).map(|key| (*key, "NoExecute"));
     keys.iter().map(|key| (*key, "NoSchedule")).chain(evicting).collect()

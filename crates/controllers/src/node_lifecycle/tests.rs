@@ -9,7 +9,8 @@ use crate::{
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn member(silent_for: Option<i64>) -> Member {
-    let silent = silent_for.map(|seconds| Silence { since: after(NOW, SignedDuration::from_secs(-seconds)) });
+    let silent =
+        silent_for.map(|seconds| Silence { since: after(NOW, SignedDuration::from_secs(-seconds)), reachable: false });
     Member { id: "1".into(), name: "a".into(), api_addresses: Vec::new(), silent }
 }
 
@@ -80,4 +81,20 @@ fn a_node_that_is_no_member_lives_by_its_lease() {
     assert_eq!(check(&world(-10), &[]), Some(after(NOW, SignedDuration::from_secs(40))));
     check(&world(-60), &["patch nodes a", "event NodeNotReady"]);
     check(&World::default().with(&NODE, "", "a", node("True")), &[]);
+}
+
+#[test]
+fn pods_of_a_node_whose_control_process_alone_is_silent_serve_on() {
+    let mut reachable = member(Some(60));
+    reachable.silent = reachable.silent.map(|silence| Silence { reachable: true, ..silence });
+    let world =
+        |node| World::default().member(reachable.clone()).with(&NODE, "", "a", node).with(&POD, "n", "p", pod());
+    check(&world(node("True")), &["patch nodes a", "event NodeNotReady"]);
+    let unknown = |name| json!({ "type": name, "status": "Unknown" });
+    let conditions = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"].map(unknown);
+    let told = json!({ "status": { "conditions": conditions } });
+    check(
+        &world(told),
+        &[r#"patch nodes a {"spec":{"taints":[{"effect":"NoSchedule","key":"node.kubernetes.io/not-ready""#],
+    );
 }
