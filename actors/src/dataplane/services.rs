@@ -67,7 +67,8 @@ impl Services {
     }
 
     async fn put_in_force(&self, proxy: &mut Proxy) -> Result<usize, NftError> {
-        let due = self.looked.lock().is_none_or(|at| at.elapsed() >= LOOK_PERIOD);
+        // Half, so that each round of the host's counts although changes came between.
+        let due = self.looked.lock().is_none_or(|at| at.elapsed() >= LOOK_PERIOD / 2);
         if due {
             proxy.look().await?;
             *self.looked.lock() = Some(Instant::now());
