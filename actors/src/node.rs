@@ -60,7 +60,8 @@ impl Node {
         let context = Arc::new(context);
         let gossip = start_gossip(&context)?;
         let controllers = controllers::Queues::start(stage, &context);
-        let mut node = Self { context, gossip, origin, actors: Vec::new(), controllers, kubelet: None, tasks: Mutex::default() };
+        let mut node =
+            Self { context, gossip, origin, actors: Vec::new(), controllers, kubelet: None, tasks: Mutex::default() };
         node.start_actors(stage);
         node.serve(listener);
         Ok(node)

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use runtime::{Containerd, ContainerdConfig, ContainerRuntime};
+use runtime::{ContainerRuntime, Containerd, ContainerdConfig};
 
 use super::StartError;
 use crate::config::Config;
