@@ -1,7 +1,7 @@
 //! ReplicaSet: as many pods of a template as are wanted.
 //! Spec: <https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/>.
 //!
-//! Pods are made in batches that double as they succeed, and deleted in an order of their own ([`rank`]). Orphans that the
+//! Pods are made in batches that double as they succeed, and deleted in an order of their own (`rank`). Orphans that the
 //! selector takes are adopted when the set is new, and when an orphan changes; what is selected no longer is let go.
 
 use api::{
