@@ -123,7 +123,9 @@ fn node(shared: &Shared, request: &Request, new: Option<&Value>, old: Option<&Va
         old,
     };
     let checked = shared.rules.with_nodes(|index| restrict(&request.user, &write, index));
-    checked.map(|()| Vec::new()).map_err(|why| ApiError::forbidden(target.kind, &target.name, why))
+    // A create has its name in the object only.
+    let name = Some(target.name.as_str()).filter(|name| !name.is_empty()).or(new.map(meta::name)).unwrap_or_default();
+    checked.map(|()| Vec::new()).map_err(|why| ApiError::forbidden(target.kind, name, why))
 }
 
 /// The check of a token request, which no object is written for.

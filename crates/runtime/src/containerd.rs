@@ -174,7 +174,7 @@ impl Containerd {
     fn refused(&self, call: &'static str) -> impl FnOnce(Status) -> RuntimeError {
         let socket = self.shared.config.socket.clone();
         move |status| match status.code() {
-            Code::Unavailable => RuntimeError::Unavailable { socket, source: status.into() },
+            Code::Unavailable => RuntimeError::Unavailable { socket, source: cause(&status).into() },
             _ => RuntimeError::Refused { call, message: status.message().to_owned() },
         }
     }
@@ -319,6 +319,12 @@ impl ContainerRuntime for Containerd {
         });
         Ok(news.boxed())
     }
+}
+
+/// What is wrong in the end, without the layers that passed it on: their texts repeat it.
+fn cause(status: &Status) -> String {
+    let causes = std::iter::successors(std::error::Error::source(status), |error| error.source());
+    causes.last().map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
 /// A connection made when it is needed.
