@@ -31,8 +31,10 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
     system::install(PACKAGES)?;
     let workspace = Workspace::load(Features::Default)?;
     let tools = system::unpack(&KUBECTL, &workspace.root.join("target/tools"))?;
-    // Tests with real nodes use one build of the binary, not each its own.
-    system::run(cargo(&["build", "--locked", "--profile", "fast", "-p", "mesh"]).current_dir(&workspace.root))?;
+    // Tests with real nodes use one build of the binary, not each its own. Built together with the tests: alone it would
+    // have other features, and all it depends on would be built twice.
+    let all = ["build", "--locked", "--profile", "fast", "--workspace", "--bins", "--tests"];
+    system::run(cargo(&all).current_dir(&workspace.root))?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.root.join("target"), PathBuf::from);
     let mut command = match system::find("cargo-nextest") {
         Some(_) => cargo(&["nextest", "run", "--workspace", "--locked", "--cargo-profile", "fast"]),
