@@ -25,7 +25,11 @@ const LINES: &[(&str, &[&str])] = &[
     ("up --config DIR/type.yaml", &["type.yaml", "many"]),
     ("up --config DIR/even.yaml", &["maxVoters: 4", "1, 3 or 5"]),
     ("up --config DIR/range.yaml --data-dir DIR/a", &["podRanges", "10.0.0.0/25"]),
-    ("up --data-dir DIR/file", &["DIR/file"]),
+    ("up --no-pods --data-dir DIR/file", &["DIR/file"]),
+    (
+        "up --data-dir DIR/none --containerd-socket DIR/none.sock",
+        &["DIR/none.sock", "--containerd-socket", "--no-pods"],
+    ),
     ("join", &["ADDRESS:PORT", "--token"]),
     ("join 127.0.0.1:1 --token nonsense --data-dir DIR/a", &["mesh1.", "mesh token create"]),
     ("join no.such.host.invalid:7443 --token TOKEN --data-dir DIR/a", &["no.such.host.invalid:7443"]),

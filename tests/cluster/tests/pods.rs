@@ -57,7 +57,7 @@ const SEEN: &[Row] = &[
     row("patch -n NS configmap settings -p '{\"data\":{\"colour\":\"blue\"}}'", &["patched"]),
     becomes("exec -n NS whole -c main -- cat /etc/settings/colour", &["blue"]),
     row("get -n NS events", &["Scheduled", "Pulled", "Created", "Started"]),
-    row("describe -n NS pod whole", &["Successfully assigned NS/whole to node-", "Started container main"]),
+    row("describe -n NS pod whole", &["Successfully assigned NS/whole to node-", "Container started"]),
 ];
 
 /// What `kubectl` does with streams.
@@ -94,7 +94,7 @@ const SHOWN: &[Row] = &[
         "describe -n NS pod unwell",
         &["Liveness probe failed: dial tcp", "Container c failed liveness probe, will be restarted"],
     ),
-    becomes("get -n NS pod startless", &["RunContainerError"]),
+    becomes("describe -n NS pod startless", &["StartError", "/no/such/program", "128"]),
     becomes("get -n NS pod done", &["Completed"]),
     row("get -n NS pod done -o jsonpath={.status.phase}", &["Succeeded"]),
     becomes("get -n NS events", &["0/2 nodes are available: 2 Insufficient cpu"]),
