@@ -73,11 +73,12 @@ impl Tour {
         ticks.step(&format!("{leader}, the leading node, loses power"), || self.sandbox.kill(&leader))?;
         let killed = Instant::now();
         self.sandbox.talk_to(&other)?;
-        ticks.step("the others go on: calls", || calls::settle(&self.sandbox, killed))?;
+        ticks.step("the others go on: calls", || calls::settle(&self.sandbox, killed, 2))?;
         ticks.step("the others go on: writes", || self.write(killed))?;
         ticks.step(&format!("{leader} comes back"), || self.sandbox.start(&leader))?;
-        ticks.step("three pods are ready", || self.rolled_out())?;
-        ticks.step("the Service is reached", || self.call_all())
+        let back = Instant::now();
+        ticks.step("three pods answer again", || calls::settle(&self.sandbox, back, 3))?;
+        ticks.step("the Service is reached by address, name and node port", || self.call_all())
     }
 
     fn apply(&self) -> Result<String> {

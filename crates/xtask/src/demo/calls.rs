@@ -55,20 +55,17 @@ pub(super) fn from_outside(node: &str) -> Result<String> {
     Ok(answer)
 }
 
-/// Calls until a whole row of calls succeeds.
-pub(super) fn settle(sandbox: &Sandbox, killed: Instant) -> Result<String> {
+/// Calls until a whole row of calls succeeds and so many pods answer.
+pub(super) fn settle(sandbox: &Sandbox, since: Instant, pods: usize) -> Result<String> {
     let mut failed = 0;
     loop {
-        let began = killed.elapsed();
+        let began = since.elapsed();
         let calls = from_pod(sandbox, "hello")?;
-        if calls.failed == 0 {
-            let since = began.as_secs_f32();
-            return Ok(format!(
-                "{failed} failed, none since {since:.1} s after the kill; {} pods answer",
-                calls.pods.len()
-            ));
+        if calls.failed == 0 && calls.pods.len() >= pods {
+            let seconds = began.as_secs_f32();
+            return Ok(format!("{failed} failed, none since {seconds:.1} s; {} pods answer", calls.pods.len()));
         }
         failed += calls.failed;
-        ensure!(killed.elapsed() < SETTLE_LIMIT, "calls still fail after {SETTLE_LIMIT:?}: {calls:?}");
+        ensure!(since.elapsed() < SETTLE_LIMIT, "calls still fail after {SETTLE_LIMIT:?}: {calls:?}");
     }
 }
