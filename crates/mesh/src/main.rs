@@ -1,5 +1,9 @@
 //! The `mesh` binary: reads the command line and hands over to one file per command.
 
+// First: its macros stand in for std's in all that follows.
+#[macro_use]
+mod out;
+
 mod admin;
 mod cli;
 mod command;
@@ -15,7 +19,8 @@ fn main() -> std::process::ExitCode {
     }
     let cli = cli::Cli::parse();
     telemetry::install(&cli.log);
-    match command::run(cli) {
+    let written = || out::failure().map_or(Ok(()), |error| Err(anyhow::anyhow!("standard output: {error}")));
+    match command::run(cli).and_then(|()| written()) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", telemetry::chain(&error));
