@@ -7,7 +7,7 @@ use crate::{
 use anyhow::Result;
 use std::{env, path::PathBuf, process::Command};
 
-/// What tests and the demo run beside our own code. Installed where missing.
+/// What the demo runs beside our own code, and tests too. Installed where missing.
 pub(crate) const PACKAGES: &[Need] = &[
     Need { program: "cc", package: "gcc", reason: "builds ring and links" },
     Need { program: "protoc", package: "protobuf-compiler", reason: "builds containerd's client" },
@@ -16,6 +16,14 @@ pub(crate) const PACKAGES: &[Need] = &[
     Need { program: "nft", package: "nftables", reason: "leads Services to pods" },
     Need { program: "ip", package: "iproute2", reason: "joins nodes of one machine" },
     Need { program: "busybox", package: "busybox-static", reason: "is in the image that tests run" },
+];
+
+/// What only tests run.
+const TEST_PACKAGES: &[Need] = &[
+    Need { program: "dockerd", package: "docker.io", reason: "runs nodes as containers" },
+    Need { program: "iptables", package: "iptables", reason: "is what dockerd joins containers with" },
+    Need { program: "docker-compose", package: "docker-compose", reason: "reads docker-compose.yml" },
+    Need { program: "debootstrap", package: "debootstrap", reason: "makes the base image without a registry" },
     Need { program: "docker-registry", package: "docker-registry", reason: "serves the images that tests pull" },
 ];
 
@@ -29,6 +37,7 @@ pub(crate) const KUBECTL: Need =
 /// When something needed is missing and cannot be installed, or a test fails.
 pub(crate) fn run(filters: &[String]) -> Result<()> {
     system::install(PACKAGES)?;
+    system::install(TEST_PACKAGES)?;
     let workspace = Workspace::load(Features::Default)?;
     let tools = system::unpack(&KUBECTL, &workspace.root.join("target/tools"))?;
     // Tests with real nodes use one build of the binary, not each its own. Built together with the tests: alone it would

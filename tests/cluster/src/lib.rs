@@ -4,10 +4,13 @@
 //! may run in a process of its own. Everything waited for has a limit; everything started ends on drop, and a test that
 //! fails prints the logs of its nodes. Leaves out real machines.
 
+mod access;
 mod anonymous;
 mod binary;
 mod clients;
 mod cluster;
+mod docker;
+mod connection;
 mod http;
 mod kubectl;
 mod mount;
@@ -18,11 +21,15 @@ mod row;
 mod sandbox;
 mod steps;
 mod wait;
+mod workload;
 
+pub use access::Access;
 pub use anonymous::anonymous;
 pub use binary::mesh;
 pub use clients::{Client, clients};
 pub use cluster::{Cluster, named};
+pub use docker::Compose;
+pub use connection::{Answer, Connection};
 pub use http::{Reply, request};
 pub use kubectl::{Following, Kubectl};
 pub use mount::SmallDisk;
@@ -33,3 +40,6 @@ pub use row::{Row, becomes, refuses, row, since, with};
 pub use sandbox::{BUSYBOX, Sandbox};
 pub use steps::Steps;
 pub use wait::eventually;
+pub use workload::{
+    Action, Api, Dice, Ending, Event, History, Load, Operation, Record, Report, Told, Token, Workload, judge, percentile,
+};
