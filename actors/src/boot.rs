@@ -10,8 +10,9 @@ use net::token::CaHash;
 use net::{Endpoint, EndpointConfig, Identity, PeerTable, Token};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use wal::{FileDisk, KeyId, KeyRing};
+use wal::{Disk, FileDisk, KeyId, KeyRing};
 
+use crate::chaos::SlowDisk;
 use crate::config::Config;
 use crate::context::Context;
 use crate::home::{CLUSTER_KEY, DISK_KEY, FEED, Home, Membership};
@@ -140,7 +141,7 @@ async fn assemble(
     let endpoint = Endpoint::start(endpoint, socket)?;
     let disk_key = disk_key(&home)?;
     let keys = KeyRing::new(DISK_KEY_ID, wal::Key::new(disk_key));
-    let media = consensus::Media::new(Arc::new(FileDisk::open(&home.path("raft"))?), keys);
+    let media = consensus::Media::new(disk(&config, &home)?, keys);
     let dial = Arc::new(endpoint.clone());
     let raft = consensus::Node::start(identity.id(), config.consensus.clone(), media, dial).await?;
     Ok(Context {
@@ -159,6 +160,15 @@ async fn assemble(
         paths: watch::Sender::new(None),
         streams: Arc::new(Local::new(runtime.clone(), logs)),
         runtime,
+    })
+}
+
+/// Where this node's log lies.
+fn disk(config: &Config, home: &Home) -> Result<Arc<dyn Disk>, StartError> {
+    let disk = FileDisk::open(&home.path("raft"))?;
+    Ok(match &config.chaos_hooks {
+        None => Arc::new(disk),
+        Some(hooks) => Arc::new(SlowDisk::new(disk, hooks.clone())),
     })
 }
 

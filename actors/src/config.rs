@@ -50,6 +50,8 @@ pub struct Config {
     pub pods_listen: SocketAddr,
     /// Who runs the containers.
     pub containerd: Containerd,
+    /// A file in which `mesh chaos` asks this node to break itself; only nodes that are there to be broken have one.
+    pub chaos_hooks: Option<PathBuf>,
     /// The API server's own settings.
     pub api: apiserver::Config,
     /// The agreement's own settings.
@@ -76,6 +78,7 @@ impl Default for Config {
             state_dir: PathBuf::from("/run/mesh"),
             pods_listen: (Ipv4Addr::UNSPECIFIED, 7444).into(),
             containerd: Containerd::default(),
+            chaos_hooks: None,
             api: apiserver::Config::default(),
             consensus: consensus::Config::default(),
         }

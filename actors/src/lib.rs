@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod api;
 pub mod boot;
+mod chaos;
 pub mod config;
 pub mod context;
 pub mod controllers;

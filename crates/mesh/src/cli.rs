@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Run clusters of several nodes on this machine, to try and to test: each in a network namespace of its own
     #[command(subcommand)]
     Dev(DevCommand),
+    /// Break nodes of a test cluster on purpose, and mend them
+    #[command(subcommand)]
+    Chaos(crate::chaos::flags::ChaosCommand),
     /// Stop this node: its control process and its data plane. It stays a member; its containers run on
     Down(Here),
     /// Run this node's data plane: pods' tunnels, Services, DNS. `mesh up` and `mesh join` start it by themselves
@@ -262,4 +265,7 @@ pub(crate) struct NodeArgs {
     /// Whether this node may vote: auto, prefer or never [default: auto]
     #[arg(long, value_parser = ["auto", "prefer", "never"])]
     pub(crate) voter: Option<String>,
+    /// Let `mesh chaos` slow this node down through this file; for nodes that are there to be broken
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) chaos_hooks: Option<PathBuf>,
 }

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod chaos;
 mod dataplane;
 mod dev;
 mod down;
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Kubeconfig { server, at } => short()?.block_on(kubeconfig::run(server, &at)),
         Command::Image(image) => short()?.block_on(image::run(image)),
         Command::Dev(dev) => short()?.block_on(dev::run(dev)),
+        Command::Chaos(chaos) => short()?.block_on(chaos::run(chaos)),
         Command::Down(here) => short()?.block_on(down::run(here)),
         Command::Dataplane(here) => dataplane::run(here),
         Command::Leave { at } => short()?.block_on(leave::run(&at)),

@@ -94,6 +94,7 @@ fn flags(args: &NodeArgs) -> Value {
         "advertise": if args.advertise.is_empty() { Value::Null } else { json!(args.advertise) },
         "zone": args.zone,
         "voter": args.voter,
+        "chaosHooks": args.chaos_hooks,
     });
     let given = |all: Map<String, Value>| all.into_iter().filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>();
     match all {

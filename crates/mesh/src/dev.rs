@@ -9,7 +9,7 @@ mod groups;
 mod mounts;
 mod network;
 mod node;
-mod processes;
+pub(crate) mod processes;
 mod subnet;
 
 use std::fs;
@@ -102,7 +102,7 @@ impl Sandbox {
     }
 
     /// What a reboot ends.
-    fn run(&self) -> PathBuf {
+    pub(crate) fn run(&self) -> PathBuf {
         Path::new(RUN).join(&self.name)
     }
 

@@ -5,6 +5,7 @@
 mod out;
 
 mod admin;
+mod chaos;
 mod cli;
 mod command;
 mod config;

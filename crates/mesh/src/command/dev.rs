@@ -15,6 +15,9 @@ use crate::dev::{Node, Part, Sandbox};
 /// How long a node may take to be ready on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long a node may take to tell its state: one that is paused never does.
+const TELL_LIMIT: Duration = Duration::from_secs(5);
+
 /// Lines of a log that are shown when a node does not come up.
 const SHOWN_LINES: usize = 12;
 
@@ -105,7 +108,7 @@ async fn status(sandbox: &Sandbox, output: Output) -> Result<()> {
         return Ok(());
     }
     let rows = rows.into_iter().map(|(name, address, parts, told)| {
-        let pids = Part::ALL.iter().map(|part| parts[word(*part)].as_i64().map_or("-".into(), |pid| pid.to_string()));
+        let pids = Part::ALL.iter().map(|part| parts[part.name()].as_i64().map_or("-".into(), |pid| pid.to_string()));
         [name, address.to_string()].into_iter().chain(pids).chain([told]).collect()
     });
     println!("{}", table(&["NAME", "ADDRESS", "MESH", "DATAPLANE", "CONTAINERD", "STATE"], rows));
@@ -116,23 +119,17 @@ async fn status(sandbox: &Sandbox, output: Output) -> Result<()> {
 fn parts(node: Node<'_>) -> Result<Value> {
     let mut parts = serde_json::Map::new();
     for part in Part::ALL {
-        parts.insert(word(part).into(), node.process(part)?.into());
+        parts.insert(part.name().into(), node.process(part)?.into());
     }
     Ok(Value::Object(parts))
 }
 
-fn word(part: Part) -> &'static str {
-    match part {
-        Part::Mesh => "mesh",
-        Part::Dataplane => "dataplane",
-        Part::Containerd => "containerd",
-    }
-}
-
 async fn told(node: Node<'_>) -> String {
-    match client::ask::<Status>(&node.data_dir(), &Request::Status { wait_seconds: None }).await {
+    let request = Request::Status { wait_seconds: None };
+    match client::ask_for::<Status>(&node.data_dir(), &request, TELL_LIMIT).await {
         Ok(Status { why_not_ready: Some(why), .. }) => format!("not ready: {why}"),
         Ok(_) => "ready".into(),
+        Err(_) if node.process(Part::Mesh).is_ok_and(|pid| pid.is_some()) => "does not answer".into(),
         Err(_) => "down".into(),
     }
 }

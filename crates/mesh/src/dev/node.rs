@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
 
 use super::network::{self, namespace_path};
 use super::processes::{self, NamespaceId, Process};
@@ -22,7 +23,8 @@ const CONTAINERD_LIMIT: Duration = Duration::from_secs(30);
 const LOOK_PERIOD: Duration = Duration::from_millis(5);
 
 /// A program that a node runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) enum Part {
     /// The control process, `mesh up` or `mesh join`.
     Mesh,
@@ -36,11 +38,21 @@ impl Part {
     /// All of them.
     pub(crate) const ALL: [Self; 3] = [Self::Mesh, Self::Dataplane, Self::Containerd];
 
-    fn is(self, process: &Process) -> bool {
+    /// The word that names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Mesh => "mesh",
+            Self::Dataplane => "dataplane",
+            Self::Containerd => "containerd",
+        }
+    }
+
+    /// Whether this process is it.
+    pub(crate) fn is(self, process: &Process) -> bool {
         let words: Vec<&str> = process.words.iter().map(String::as_str).collect();
         let program = words.first().and_then(|word| word.rsplit('/').next()).unwrap_or_default();
         match (self, words.get(1).copied()) {
-            (Self::Mesh, Some("up" | "join")) => words.contains(&"--data-dir"),
+            (Self::Mesh, Some("up" | "join")) => program == "mesh" || words.contains(&"--data-dir"),
             (Self::Dataplane, Some("dataplane")) => true,
             (Self::Containerd, _) => program == "containerd",
             _ => false,
@@ -64,6 +76,16 @@ impl Node<'_> {
     /// Its network namespace's name.
     pub(super) fn namespace(&self) -> String {
         format!("mesh-{}-{}", self.sandbox.name, self.name())
+    }
+
+    /// The file that stands for its network namespace.
+    pub(crate) fn namespace_file(&self) -> PathBuf {
+        namespace_path(&self.namespace())
+    }
+
+    /// What `mesh chaos` asks of it; outlives a power cut.
+    pub(crate) fn hooks(&self) -> PathBuf {
+        self.sandbox.run().join("chaos").join(format!("{}.json", self.name()))
     }
 
     /// Its address.
@@ -119,7 +141,8 @@ impl Node<'_> {
         own.chain(pods).filter_map(|path| processes::namespace(&path)).collect()
     }
 
-    fn processes(&self) -> Result<Vec<Process>> {
+    /// All that it runs, its pods' too.
+    pub(crate) fn processes(&self) -> Result<Vec<Process>> {
         processes::within(&self.namespaces())
     }
 
@@ -189,7 +212,7 @@ impl Node<'_> {
         };
         command.args(["--name", &self.name(), "--advertise", &self.address().to_string()]);
         command.arg("--data-dir").arg(self.data_dir()).arg("--state-dir").arg(self.state_dir());
-        command.arg("--containerd-socket").arg(self.socket());
+        command.arg("--containerd-socket").arg(self.socket()).arg("--chaos-hooks").arg(self.hooks());
         self.spawn(&mut command, "mesh")
     }
 

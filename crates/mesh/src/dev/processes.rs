@@ -19,23 +19,23 @@ const LOOK_PERIOD: Duration = Duration::from_millis(10);
 
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Process {
+pub(crate) struct Process {
     /// Its id.
-    pub(super) pid: i32,
+    pub(crate) pid: i32,
     /// Its command line.
-    pub(super) words: Vec<String>,
+    pub(crate) words: Vec<String>,
 }
 
 /// Identifies a namespace: the file that stands for it.
-pub(super) type NamespaceId = (u64, u64);
+pub(crate) type NamespaceId = (u64, u64);
 
 /// Which namespace a file (`/run/netns/...`, `/proc/.../ns/net`) stands for.
-pub(super) fn namespace(path: &Path) -> Option<NamespaceId> {
+pub(crate) fn namespace(path: &Path) -> Option<NamespaceId> {
     fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// All processes in these network namespaces.
-pub(super) fn within(namespaces: &BTreeSet<NamespaceId>) -> Result<Vec<Process>> {
+pub(crate) fn within(namespaces: &BTreeSet<NamespaceId>) -> Result<Vec<Process>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
@@ -50,7 +50,7 @@ pub(super) fn within(namespaces: &BTreeSet<NamespaceId>) -> Result<Vec<Process>>
 }
 
 /// Sends a signal; a process that has ended meanwhile is no matter.
-pub(super) fn signal(processes: &[Process], signal: Signal) {
+pub(crate) fn signal(processes: &[Process], signal: Signal) {
     for process in processes {
         let _ = kill(Pid::from_raw(process.pid), signal);
     }

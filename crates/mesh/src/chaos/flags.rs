@@ -1,0 +1,210 @@
+//! The command line of `mesh chaos`. Main type: [`ChaosCommand`].
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, ensure};
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Cut, Kind, Way};
+use crate::cli::Output;
+use crate::dev::Part;
+
+/// Longest `--for` and longest disk delay, in seconds: a fault of a day is a broken cluster.
+const PERIOD_LIMIT: u64 = 86_400;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChaosCommand {
+    /// Cut a node's power: no process is left
+    Kill {
+        /// End this program only
+        #[arg(long, value_enum)]
+        only: Option<Part>,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Stop a node's control process (SIGSTOP): it answers nobody and closes nothing
+    Pause {
+        /// Stop this program
+        #[arg(long, value_enum, default_value = "mesh", conflicts_with = "all")]
+        only: Part,
+        /// Stop every process of the node, its pods' too: a machine that hangs
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Cut a node off from other nodes; whoever runs the cluster still reaches it
+    Partition {
+        #[command(flatten)]
+        cut: CutFlags,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Lose some of the packets between a node and others
+    Loss {
+        /// How many of a hundred, each way
+        #[arg(long, default_value = "5", value_parser = per_mille)]
+        percent: u16,
+        #[command(flatten)]
+        cut: CutFlags,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Make each sync of a node's log take longer
+    SlowDisk {
+        /// How much: 200ms, 10s
+        #[arg(long, default_value = "500ms", value_parser = period)]
+        delay: Duration,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Undo faults
+    Heal {
+        /// Of this node only [default: all]
+        node: Option<String>,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Show which faults are on
+    Status {
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Break nodes at random, one after the other, and report; fails where the cluster does not get well again
+    Run {
+        /// How long
+        #[arg(long, default_value_t = 5)]
+        minutes: u64,
+        /// Same seed, same faults [default: a random one, which is printed]
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+}
+
+/// Which node, and for how long.
+#[derive(Debug, Args)]
+pub(crate) struct Where {
+    /// As `mesh dev status` shows it; its service's name in a compose project
+    pub(crate) node: String,
+    /// Undo it after so long, or at Ctrl-C: 30s, 5m [default: leave it on until `mesh chaos heal`]
+    #[arg(long = "for", value_name = "PERIOD", value_parser = period)]
+    pub(crate) period: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+}
+
+/// Which cluster.
+#[derive(Debug, Args)]
+pub(crate) struct Cluster {
+    /// A cluster of `mesh dev`
+    #[arg(long, default_value = "dev")]
+    pub(crate) name: String,
+    /// A cluster of containers instead: the project of `docker compose`
+    #[arg(long, value_name = "PROJECT", conflicts_with = "name")]
+    pub(crate) compose: Option<String>,
+    /// Break containers that are not labelled for it (mesh.chaos=allowed)
+    #[arg(long)]
+    pub(crate) yes_break_it: bool,
+}
+
+/// Which packets.
+#[derive(Debug, Args)]
+pub(crate) struct CutFlags {
+    /// Only those between it and these nodes [default: all others]
+    #[arg(long, value_name = "NODE", value_delimiter = ',')]
+    from: Vec<String>,
+    /// Only those that come in, or those that go out
+    #[arg(long, value_enum)]
+    one_way: Option<OneWay>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OneWay {
+    /// What it would receive
+    In,
+    /// What it sends
+    Out,
+}
+
+impl From<CutFlags> for Cut {
+    fn from(flags: CutFlags) -> Self {
+        let way = match flags.one_way {
+            None => Way::Both,
+            Some(OneWay::In) => Way::In,
+            Some(OneWay::Out) => Way::Out,
+        };
+        Self { from: flags.from, way }
+    }
+}
+
+impl ChaosCommand {
+    /// The fault that it makes, and where; otherwise itself.
+    pub(crate) fn fault(self) -> Result<(Kind, Where), Self> {
+        match self {
+            Self::Kill { only, at } => Ok((Kind::Kill { only }, at)),
+            Self::Pause { only, all, at } => Ok((Kind::Pause { only: (!all).then_some(only) }, at)),
+            Self::Partition { cut, at } => Ok((Kind::Partition(cut.into()), at)),
+            Self::Loss { percent, cut, at } => Ok((Kind::Loss { cut: cut.into(), per_mille: percent }, at)),
+            Self::SlowDisk { delay, at } => {
+                let delay_millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                Ok((Kind::SlowDisk { delay_millis }, at))
+            }
+            other => Err(other),
+        }
+    }
+}
+
+/// A part of a hundred, in thousandths.
+fn per_mille(text: &str) -> Result<u16> {
+    let wrong = || anyhow!("give 0.1 to 100");
+    let percent: f64 = text.trim_end_matches('%').parse().map_err(|_| wrong())?;
+    ensure!((0.1..=100.0).contains(&percent), wrong());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 1000, as was just checked")]
+    Ok((percent * 10.0).round() as u16)
+}
+
+/// A number with the unit ms, s, m or h.
+pub(crate) fn period(text: &str) -> Result<Duration> {
+    let wrong = || anyhow!("give a period such as 200ms, 30s or 5m; {PERIOD_LIMIT}s at most");
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let millis = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    let period = number.checked_mul(millis).map(Duration::from_millis);
+    period
+        .filter(|period| (1..=PERIOD_LIMIT * 1000).contains(&period.as_millis().try_into().unwrap_or(0)))
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_and_parts_are_read_and_nonsense_is_refused() {
+        let millis = |text| period(text).ok().map(|period| period.as_millis());
+        assert_eq!(
+            [millis("200ms"), millis("30s"), millis("5m"), millis("24h")].map(Option::unwrap_or_default),
+            [200, 30_000, 300_000, 86_400_000]
+        );
+        for wrong in ["", "5", "s", "0s", "-1s", "1d", "25h", "1.5s", "99999999999999999999h"] {
+            assert_eq!(millis(wrong), None, "{wrong}");
+        }
+        let part = |text| per_mille(text).ok();
+        assert_eq!([part("5"), part("0.5"), part("100"), part("10%")], [50, 5, 1000, 100].map(Some));
+        assert_eq!([part("0"), part("101"), part("x"), part("NaN")], [None; 4]);
+    }
+}
