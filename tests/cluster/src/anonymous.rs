@@ -4,12 +4,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use base64::Engine;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use anyhow::Result;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::access::authority;
 use crate::http::{Reply, exchange};
 
 /// How long each read and write may take.
@@ -30,10 +28,4 @@ pub fn anonymous(kubeconfig: &str, to: SocketAddr, method: &str, path: &str, bod
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     exchange(&mut StreamOwned::new(connection, stream), to, method, path, body)
-}
-
-fn authority(kubeconfig: &str) -> Result<CertificateDer<'static>> {
-    let field = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("certificate-authority-data: "));
-    let pem = base64::engine::general_purpose::STANDARD.decode(field.context("no CA in the kubeconfig")?)?;
-    CertificateDer::from_pem_slice(&pem).map_err(|error| anyhow::anyhow!("the CA is no PEM: {error:?}"))
 }

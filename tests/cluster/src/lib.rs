@@ -9,8 +9,9 @@ mod anonymous;
 mod binary;
 mod clients;
 mod cluster;
-mod docker;
 mod connection;
+mod docker;
+mod fault;
 mod http;
 mod kubectl;
 mod mount;
@@ -28,8 +29,9 @@ pub use anonymous::anonymous;
 pub use binary::mesh;
 pub use clients::{Client, clients};
 pub use cluster::{Cluster, named};
-pub use docker::Compose;
 pub use connection::{Answer, Connection};
+pub use docker::Compose;
+pub use fault::Direction;
 pub use http::{Reply, request};
 pub use kubectl::{Following, Kubectl};
 pub use mount::SmallDisk;
@@ -41,5 +43,6 @@ pub use sandbox::{BUSYBOX, Sandbox};
 pub use steps::Steps;
 pub use wait::eventually;
 pub use workload::{
-    Action, Api, Dice, Ending, Event, History, Load, Operation, Record, Report, Told, Token, Workload, judge, percentile,
+    Action, Api, Dice, Ending, Event, History, Load, Operation, Record, Report, Token, Told, Workload, judge,
+    percentile,
 };

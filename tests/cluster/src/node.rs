@@ -178,13 +178,33 @@ impl Node {
         Ok(())
     }
 
+    /// SIGSTOP: it stands still, with all its connections open.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let process = self.process.as_ref().with_context(|| format!("{} does not run", self.name))?;
+        Ok(kill(Pid::from_raw(i32::try_from(process.child.id())?), signal)?)
+    }
+
     /// SIGTERM, and waits until it has ended by itself.
     ///
     /// # Errors
     /// Where it does not end in time, or not with success.
     pub fn stop(&mut self) -> Result<()> {
-        let process = self.process.as_ref().with_context(|| format!("{} does not run", self.name))?;
-        kill(Pid::from_raw(i32::try_from(process.child.id())?), Signal::SIGTERM)?;
+        self.signal(Signal::SIGTERM)?;
         let status = self.ended()?;
         ensure!(status.success(), "{} stopped with {status}: {}", self.name, self.log());
         Ok(())
