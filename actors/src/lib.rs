@@ -8,6 +8,7 @@ pub mod config;
 pub mod context;
 pub mod controllers;
 pub mod dataplane;
+pub mod echo;
 pub mod home;
 pub mod host;
 pub mod kubelet;

@@ -18,7 +18,7 @@ use tracing::{debug, info};
 
 use crate::context::Context;
 use crate::host::Error;
-use crate::{node_api, streams};
+use crate::{echo, node_api, streams};
 
 /// Who the members are, told when that differs from what the caller has seen, or after [`FEED_PATIENCE`].
 pub const MEMBERS: Method = Method(0x10);
@@ -94,7 +94,7 @@ impl Serve for Rpc {
                 }
             });
         }
-        if ![MEMBERS, LEAVE, ANNOUNCE, TAKE_KEY].contains(&method) {
+        if ![MEMBERS, LEAVE, ANNOUNCE, TAKE_KEY, echo::ECHO].contains(&method) {
             return self.agreement.clone().serve(caller, method, channel);
         }
         Box::pin(async move {
@@ -110,6 +110,7 @@ impl Rpc {
         let question = channel.receive_within(QUESTION_LIMIT).await?.unwrap_or_default();
         let answer = match (method, caller) {
             (TAKE_KEY, _) => self.take_key(&question)?,
+            (echo::ECHO, _) => echo::answer()?,
             (LEAVE, Caller::Member(id, _)) => self.leave(id).await?,
             (ANNOUNCE, Caller::Member(id, _)) => {
                 announce(&self.context, id, serde_json::from_slice(&question)?).await?;

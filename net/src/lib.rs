@@ -13,6 +13,7 @@ mod codec;
 pub mod dataplane;
 pub mod endpoint;
 pub mod gossip;
+pub mod icmp;
 pub mod id;
 pub mod identity;
 pub mod join;

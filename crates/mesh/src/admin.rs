@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) mod client;
 pub(crate) mod images;
+pub(crate) mod ping;
 pub(crate) mod server;
 pub(crate) mod status;
 
@@ -45,6 +46,13 @@ pub(crate) enum Request {
     Leave,
     /// End this process.
     Down,
+    /// One round of `mesh ping`.
+    Ping {
+        /// Name or id of a member.
+        node: String,
+        /// How long an answer may take.
+        limit_millis: u64,
+    },
     /// Take the images of an archive on this machine.
     ImportImages {
         /// The archive, absolute.

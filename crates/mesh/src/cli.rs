@@ -63,6 +63,19 @@ pub(crate) enum Command {
     /// Run clusters of several nodes on this machine, to try and to test: each in a network namespace of its own
     #[command(subcommand)]
     Dev(DevCommand),
+    /// Measure the way from this node to another member: its control endpoint and its pods' endpoint
+    Ping {
+        /// Name or id of a member, as `mesh status` shows it
+        node: String,
+        /// End after so many rounds [default: at Ctrl-C]
+        #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..))]
+        count: Option<u32>,
+        /// Time between two rounds: 200ms, 5s
+        #[arg(short, long, default_value = "1s", value_parser = crate::chaos::flags::period)]
+        interval: std::time::Duration,
+        #[command(flatten)]
+        at: At,
+    },
     /// Break nodes of a test cluster on purpose, and mend them
     #[command(subcommand)]
     Chaos(crate::chaos::flags::ChaosCommand),

@@ -8,6 +8,7 @@ mod image;
 mod kubeconfig;
 mod leave;
 pub(crate) mod logger;
+mod ping;
 mod status;
 pub(crate) mod token;
 mod up;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Kubeconfig { server, at } => short()?.block_on(kubeconfig::run(server, &at)),
         Command::Image(image) => short()?.block_on(image::run(image)),
         Command::Dev(dev) => short()?.block_on(dev::run(dev)),
+        Command::Ping { node, count, interval, at } => short()?.block_on(ping::run(&node, count, interval, &at)),
         Command::Chaos(chaos) => short()?.block_on(chaos::run(chaos)),
         Command::Down(here) => short()?.block_on(down::run(here)),
         Command::Dataplane(here) => dataplane::run(here),

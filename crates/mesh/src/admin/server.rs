@@ -21,7 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{Answer, Down, Request, images, status};
+use super::{Answer, Down, Request, images, ping, status};
 
 /// Largest question, in bytes.
 const QUESTION_LIMIT: usize = 64 << 10;
@@ -113,6 +113,9 @@ async fn decide(node: &Node, request: Request) -> Result<Value> {
             let state_dir = std::path::absolute(&context.config.state_dir)?;
             let down = Down { name: context.name.clone(), pid: std::process::id(), state_dir };
             Ok(serde_json::to_value(down)?)
+        }
+        Request::Ping { node, limit_millis } => {
+            Ok(serde_json::to_value(ping::ping(context, &node, Duration::from_millis(limit_millis)).await?)?)
         }
         Request::ImportImages { path } => images::import(context, &path).await,
         Request::ListImages => images::list(context).await,
