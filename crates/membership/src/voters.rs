@@ -50,6 +50,54 @@ pub fn quorum_size(members: usize, max: usize) -> usize {
     size.min(max)
 }
 
+/// Why a member cannot be removed: what would be left could not agree on anything any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unremovable {
+    /// Nobody would be left.
+    #[error("node {0} is the last member; stop it and remove its data directory to give the cluster up")]
+    Last(String),
+    /// Too few of those who would vote then are alive.
+    #[error(
+        "without node {name}, {alive} of {wanted} voters would be alive, too few to agree: start {} again, or remove \
+         that first", silent.join(" or ")
+    )]
+    Quorum {
+        /// Whose removal was asked for.
+        name: String,
+        /// How many of the voters would be alive.
+        alive: usize,
+        /// How many would vote.
+        wanted: usize,
+        /// Names of those that would vote and are silent.
+        silent: Vec<String>,
+    },
+}
+
+/// Whether the rest can go on without this member; `silent` are members that are not heard now.
+///
+/// # Errors
+/// [`Unremovable`] says why not, and the remedy.
+pub fn removable(
+    members: &[Member],
+    quorum: &Quorum,
+    silent: &BTreeSet<NodeId>,
+    leaver: &Member,
+    max: usize,
+) -> Result<(), Unremovable> {
+    let rest: Vec<Member> = members.iter().filter(|member| member.id != leaver.id).cloned().collect();
+    if rest.is_empty() {
+        return Err(Unremovable::Last(leaver.name.clone()));
+    }
+    let voters = wanted_voters(&rest, quorum, silent, max);
+    let lost = rest.iter().filter(|member| voters.contains(&member.id) && silent.contains(&member.id));
+    let lost: Vec<String> = lost.map(|member| member.name.clone()).collect();
+    let (wanted, alive) = (voters.len(), voters.len() - lost.len());
+    if alive * 2 > wanted {
+        return Ok(());
+    }
+    Err(Unremovable::Quorum { name: leaver.name.clone(), alive, wanted, silent: lost })
+}
+
 /// The next step towards the wanted quorum; `None` where all is as wanted. `dead` are members that have been silent
 /// for so long that they should be replaced.
 pub fn plan(members: &[Member], quorum: &Quorum, dead: &BTreeSet<NodeId>, max: usize) -> Option<Step> {
@@ -68,11 +116,24 @@ pub fn plan(members: &[Member], quorum: &Quorum, dead: &BTreeSet<NodeId>, max: u
     if voters != quorum.voters && ready && !voters.is_empty() {
         return Some(Step::SetVoters(voters));
     }
+    if let Some(stopgap) = stopgap(members, quorum, dead, max).filter(|_| !ready) {
+        return Some(Step::SetVoters(stopgap));
+    }
     let needed = |id: &NodeId| voters.contains(id) || learners.contains(id);
     if let Some(id) = quorum.learners.iter().find(|id| !needed(id)) {
         return Some(Step::DropLearner(*id));
     }
     set_roles(members, quorum)
+}
+
+/// Whoever has the log takes a dead voter's place at once, although another would be the better choice: that one is still
+/// catching up, and one more death meanwhile could end the quorum.
+fn stopgap(members: &[Member], quorum: &Quorum, dead: &BTreeSet<NodeId>, max: usize) -> Option<BTreeSet<NodeId>> {
+    let has_log = |member: &&Member| quorum.voters.contains(&member.id) || quorum.caught_up.contains(&member.id);
+    let holders: Vec<Member> = members.iter().filter(has_log).cloned().collect();
+    let voters = wanted_voters(&holders, quorum, dead, max.min(quorum.voters.len()));
+    let lost = |voters: &BTreeSet<NodeId>| voters.intersection(dead).count();
+    (voters.len() == quorum.voters.len() && lost(&voters) < lost(&quorum.voters)).then_some(voters)
 }
 
 fn set_roles(members: &[Member], quorum: &Quorum) -> Option<Step> {
@@ -115,17 +176,18 @@ fn largest_odd(count: usize) -> usize {
     if count == 0 { 0 } else { count - (count + 1) % 2 }
 }
 
-/// Lower is better: the living before the dead, the leader and the voters that are there before newcomers (each
-/// change costs), then preference, then a zone with fewer voters, then those that have the log.
+/// Lower is better: the living before the dead, the leader (to depose it costs an election), then preference, then a zone
+/// with fewer voters, then the voters that are there before newcomers (each change costs), then those that have the log.
+/// A set that is spread already stays as it is: within a zone its voters come first.
 fn rank(member: &Member, quorum: &Quorum, dead: &BTreeSet<NodeId>, crowd: usize) -> impl Ord + use<> {
     let id = member.id;
     let preference = member.voter != VoterPreference::Prefer;
     (
         dead.contains(&id),
         quorum.leader != Some(id),
-        !quorum.voters.contains(&id),
         preference,
         crowd,
+        !quorum.voters.contains(&id),
         !quorum.caught_up.contains(&id),
         !quorum.learners.contains(&id),
         id,
@@ -150,116 +212,4 @@ fn wanted_learners(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::KeyFingerprint;
-
-    fn member(id: u64, role: Role) -> Member {
-        Member {
-            id: NodeId(id),
-            name: format!("n{id}"),
-            key: KeyFingerprint([id as u8; 32]),
-            addresses: Vec::new(),
-            api_addresses: Vec::new(),
-            pod_addresses: Vec::new(),
-            role,
-            voter: VoterPreference::Auto,
-            zone: String::new(),
-            pod_ranges: Vec::new(),
-            leaving: false,
-            labels: Default::default(),
-        }
-    }
-
-    fn ids(ids: &[u64]) -> BTreeSet<NodeId> {
-        ids.iter().map(|id| NodeId(*id)).collect()
-    }
-
-    fn quorum(voters: &[u64], learners: &[u64]) -> Quorum {
-        let leader = voters.first().map(|id| NodeId(*id));
-        Quorum { leader, voters: ids(voters), learners: ids(learners), caught_up: ids(learners) }
-    }
-
-    /// Carries the plan out until it rests, and returns the steps.
-    fn settle(members: &mut Vec<Member>, quorum: &mut Quorum, dead: &BTreeSet<NodeId>) -> Vec<Step> {
-        let mut steps = Vec::new();
-        while let Some(step) = plan(members, quorum, dead, MAX_VOTERS) {
-            match &step {
-                Step::AddLearner(id) => {
-                    quorum.learners.insert(*id);
-                    quorum.caught_up.insert(*id);
-                }
-                Step::SetVoters(voters) => {
-                    let all: BTreeSet<_> = quorum.voters.union(&quorum.learners).copied().collect();
-                    quorum.learners = all.difference(voters).copied().collect();
-                    quorum.voters = voters.clone();
-                    quorum.leader = quorum.leader.filter(|id| voters.contains(id)).or(voters.first().copied());
-                }
-                Step::DropLearner(id) => drop(quorum.learners.remove(id)),
-                Step::SetRole(id, role) => members.iter_mut().filter(|m| m.id == *id).for_each(|m| m.role = *role),
-                Step::Remove(id) => members.retain(|member| member.id != *id),
-            }
-            steps.push(step);
-            assert!(steps.len() < 50, "the plan must come to rest: {steps:?}");
-        }
-        steps
-    }
-
-    #[test]
-    fn quorum_follows_the_number_of_members() {
-        for (count, voters, standbys) in [(1, 1, 0), (2, 1, 1), (3, 3, 0), (4, 3, 1), (5, 5, 0), (9, 5, 2)] {
-            let mut members: Vec<_> = (1..=count).map(|id| member(id, Role::Worker)).collect();
-            let mut state = quorum(&[1], &[]);
-            settle(&mut members, &mut state, &ids(&[]));
-            assert_eq!((state.voters.len(), state.learners.len()), (voters, standbys), "{count} members");
-            assert!(members.iter().all(|m| (m.role == Role::Voter) == state.voters.contains(&m.id)));
-        }
-    }
-
-    #[test]
-    fn three_members_become_voters_in_one_step_once_both_learners_caught_up() {
-        let mut members: Vec<_> = (1..=3).map(|id| member(id, Role::Standby)).collect();
-        let mut state = quorum(&[1], &[2, 3]);
-        assert_eq!(plan(&members, &state, &ids(&[]), 5), Some(Step::SetVoters(ids(&[1, 2, 3]))));
-        state.caught_up.remove(&NodeId(3));
-        assert!(!matches!(plan(&members, &state, &ids(&[]), 5), Some(Step::SetVoters(_))));
-        members[1].role = Role::Worker;
-        assert_eq!(plan(&members, &state, &ids(&[]), 5), Some(Step::SetRole(NodeId(2), Role::Standby)));
-    }
-
-    #[test]
-    fn a_dead_voter_is_replaced_by_a_standby_but_never_dropped_without_one() {
-        let mut members: Vec<_> = (1..=4).map(|id| member(id, Role::Voter)).collect();
-        let mut state = quorum(&[1, 2, 3], &[4]);
-        settle(&mut members, &mut state, &ids(&[2]));
-        assert_eq!(state.voters, ids(&[1, 3, 4]));
-        let mut members: Vec<_> = (1..=3).map(|id| member(id, Role::Voter)).collect();
-        let mut state = quorum(&[1, 2, 3], &[]);
-        settle(&mut members, &mut state, &ids(&[2]));
-        assert_eq!(state.voters, ids(&[1, 2, 3]));
-    }
-
-    #[test]
-    fn a_leaving_member_gives_up_its_vote_and_is_removed() {
-        let mut members: Vec<_> = (1..=3).map(|id| member(id, Role::Voter)).collect();
-        members[0].leaving = true;
-        let mut state = quorum(&[1, 2, 3], &[]);
-        let steps = settle(&mut members, &mut state, &ids(&[]));
-        assert_eq!(steps.last(), Some(&Step::Remove(NodeId(1))));
-        assert_eq!(members.len(), 2);
-        assert_eq!(state.voters.len(), 1);
-    }
-
-    #[test]
-    fn zones_and_preferences_are_respected() {
-        let mut members: Vec<_> = (1..=6).map(|id| member(id, Role::Worker)).collect();
-        for (member, zone) in members.iter_mut().zip(["a", "a", "a", "b", "b", "c"]) {
-            member.zone = zone.into();
-        }
-        members[3].voter = VoterPreference::Never;
-        let state = Quorum { leader: Some(NodeId(1)), voters: ids(&[1]), ..Quorum::default() };
-        assert_eq!(wanted_voters(&members, &state, &ids(&[]), 3), ids(&[1, 5, 6]));
-        members[1].voter = VoterPreference::Prefer;
-        assert!(wanted_voters(&members, &state, &ids(&[]), 3).contains(&NodeId(2)));
-    }
-}
+mod tests;
