@@ -27,6 +27,7 @@ pub mod lease;
 pub mod namespace;
 pub mod node;
 pub mod pod;
+pub mod pod_disruption_budget;
 pub mod pod_template;
 pub mod priority_class;
 pub mod rbac;
@@ -294,6 +295,7 @@ pub const GROUPS: &[Group] = &[
     Group { name: "authorization.k8s.io", versions: &["v1"] },
     Group { name: "rbac.authorization.k8s.io", versions: &["v1"] },
     Group { name: "networking.k8s.io", versions: &["v1"] },
+    Group { name: "policy", versions: &["v1"] },
     Group { name: "scheduling.k8s.io", versions: &["v1"] },
     Group { name: "coordination.k8s.io", versions: &["v1"] },
     Group { name: "discovery.k8s.io", versions: &["v1"] },
@@ -327,6 +329,7 @@ pub const KINDS: &[&Kind] = &[
     &rbac::ROLE,
     &ip_address::IP_ADDRESS,
     &service_cidr::SERVICE_CIDR,
+    &pod_disruption_budget::POD_DISRUPTION_BUDGET,
     &priority_class::PRIORITY_CLASS,
     &lease::LEASE,
     &endpoint_slice::ENDPOINT_SLICE,

@@ -17,6 +17,7 @@ pub mod change;
 pub mod cluster_role_aggregation;
 pub mod cluster_services;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoint_slice;
 pub mod endpoint_slice_mirroring;
 pub mod endpoints;
@@ -80,6 +81,7 @@ pub const CONTROLLERS: &[Controller] = &[
     endpoint_slice_mirroring::CONTROLLER,
     endpoints::CONTROLLER,
     deployment::CONTROLLER,
+    disruption::CONTROLLER,
     garbage_collector::CONTROLLER,
     namespace::CONTROLLER,
     node_lifecycle::CONTROLLER,
