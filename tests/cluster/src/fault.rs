@@ -4,12 +4,13 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Access, Program, Sandbox};
+use crate::{Access, Program, Sandbox, eventually};
 
 /// Which packets a cut node loses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,16 +67,32 @@ impl Sandbox {
         Ok(kill(self.control(node)?, Signal::SIGKILL)?)
     }
 
-    /// Cuts a node off from these others.
+    /// SIGTERM to the control process of a node, and waits until it has ended.
+    ///
+    /// # Errors
+    /// Where it does not run, or does not end within `limit`.
+    pub fn stop(&self, node: &str, limit: Duration) -> Result<()> {
+        kill(self.control(node)?, Signal::SIGTERM)?;
+        eventually(&format!("the end of {node}"), limit, || {
+            ensure!(self.control(node).is_err(), "it runs");
+            Ok(())
+        })
+    }
+
+    /// Cuts a node off from these others. Packets vanish where they arrive, so that nobody's sending fails.
     ///
     /// # Errors
     /// Where nft refuses.
     pub fn cut(&self, node: &str, others: &[String], direction: Direction) -> Result<()> {
-        let addresses: Vec<String> = others.iter().map(|other| self.ip(other)).collect::<Result<_>>()?;
-        let all = addresses.join(", ");
-        let inward = if direction == Direction::Out { String::new() } else { format!("ip saddr {{ {all} }} drop") };
-        let outward = if direction == Direction::In { String::new() } else { format!("ip daddr {{ {all} }} drop") };
-        self.rules(node, &inward, &outward)
+        if direction != Direction::Out {
+            let addresses: Vec<String> = others.iter().map(|other| self.ip(other)).collect::<Result<_>>()?;
+            self.drop(node, &format!("ip saddr {{ {} }}", addresses.join(", ")))?;
+        }
+        if direction != Direction::In {
+            let address = self.ip(node)?;
+            others.iter().try_for_each(|other| self.drop(other, &format!("ip saddr {address}")))?;
+        }
+        Ok(())
     }
 
     /// A node loses this share of the packets that reach it.
@@ -83,25 +100,22 @@ impl Sandbox {
     /// # Errors
     /// Where nft refuses.
     pub fn lose(&self, node: &str, percent: u8) -> Result<()> {
-        self.rules(node, &format!("numgen random mod 100 < {percent} drop"), "")
+        self.drop(node, &format!("numgen random mod 100 < {percent}"))
     }
 
-    /// Takes cuts and losses of a node away; no matter where there are none.
+    /// Takes all cuts and losses away; no matter where there are none.
     ///
     /// # Errors
     /// Where nft refuses.
-    pub fn mend(&self, node: &str) -> Result<()> {
-        self.nft(node, "table inet fault {}\ndelete table inet fault\n")
+    pub fn mend(&self) -> Result<()> {
+        self.names().iter().try_for_each(|node| self.nft(node, "table inet fault {}\ndelete table inet fault\n"))
     }
 
-    fn rules(&self, node: &str, inward: &str, outward: &str) -> Result<()> {
+    /// One more rule about what reaches a node.
+    fn drop(&self, node: &str, which: &str) -> Result<()> {
         self.nft(
             node,
-            &format!(
-                "table inet fault {{}}\ndelete table inet fault\ntable inet fault {{\n\
-                 chain inward {{ type filter hook input priority raw; {inward}; }}\n\
-                 chain outward {{ type filter hook output priority raw; {outward}; }}\n}}\n"
-            ),
+            &format!("table inet fault {{ chain inward {{ type filter hook input priority raw; {which} drop; }}\n}}\n"),
         )
     }
 

@@ -7,6 +7,7 @@
 mod access;
 mod anonymous;
 mod binary;
+mod callers;
 mod clients;
 mod cluster;
 mod connection;
@@ -27,6 +28,7 @@ mod workload;
 pub use access::Access;
 pub use anonymous::anonymous;
 pub use binary::mesh;
+pub use callers::{Call, Callers, uptime};
 pub use clients::{Client, clients};
 pub use cluster::{Cluster, named};
 pub use connection::{Answer, Connection};

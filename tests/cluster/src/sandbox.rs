@@ -35,10 +35,19 @@ impl Sandbox {
     /// # Errors
     /// Where a node does not become ready, with the end of its log.
     pub fn start(name: &str, nodes: usize) -> Result<Self> {
+        Self::start_with(mesh(), name, nodes)
+    }
+
+    /// As [`Sandbox::start`], with nodes that run another binary; what is started later runs the one under test.
+    ///
+    /// # Errors
+    /// As [`Sandbox::start`].
+    pub fn start_with(binary: &Path, name: &str, nodes: usize) -> Result<Self> {
         let root = tempfile::Builder::new().prefix("mesh-").tempdir()?;
         let sandbox = Self { name: format!("t-{name}"), nodes, root };
         sandbox.dev("down")?;
-        sandbox.dev(&format!("up --nodes {nodes}"))?;
+        let up = Program::new(binary, &format!("dev up --nodes {nodes} --name {}", sandbox.name));
+        up.limit(SANDBOX_LIMIT).run()?.prints(&[])?;
         sandbox.import("busybox", Image::busybox(BUSYBOX)?)?;
         for node in sandbox.names() {
             sandbox.write_kubeconfig(&node)?;

@@ -126,7 +126,7 @@ fn cut(sandbox: &Sandbox, node: &str, direction: Direction, dice: &mut Dice, nex
     sandbox.cut(node, &others(sandbox, node), direction)?;
     let served = next(Instant::now());
     hold(dice);
-    sandbox.mend(node)?;
+    sandbox.mend()?;
     served.and_then(|()| next(Instant::now()))
 }
 
@@ -137,7 +137,7 @@ fn partial(sandbox: &Sandbox, dice: &mut Dice, next: &mut NextWrite<'_>) -> Resu
     sandbox.cut(&node, &[other], Direction::Both)?;
     let served = next(Instant::now());
     hold(dice);
-    sandbox.mend(&node)?;
+    sandbox.mend()?;
     served.and_then(|()| next(Instant::now()))
 }
 
@@ -146,7 +146,7 @@ fn loss(sandbox: &Sandbox, dice: &mut Dice, next: &mut NextWrite<'_>) -> Result<
     names.iter().try_for_each(|node| sandbox.lose(node, 5))?;
     hold(dice);
     let served = next(Instant::now());
-    names.iter().try_for_each(|node| sandbox.mend(node))?;
+    sandbox.mend()?;
     served
 }
 

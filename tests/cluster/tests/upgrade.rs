@@ -1,0 +1,104 @@
+//! Nodes are upgraded one by one under load: no pod is replaced, and no call of a pod or of an API client fails. DESIGN 3.
+//!
+//! `MESH_PREVIOUS_BIN` names the binary to upgrade from; without it each node is restarted with what it runs already, which
+//! must disturb nobody either.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use cluster::{Api, Callers, Kubectl, Load, Sandbox, Steps, eventually, row, uptime};
+
+const WEB: &str = include_str!("heal_node/web.yaml");
+
+/// How long a node may take to end, start and be ready, on a busy machine.
+const NODE_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a client asks again, each time another node, when its connection fails.
+const TRIES: usize = 6;
+
+#[test]
+fn an_upgrade_node_by_node_fails_no_call_and_replaces_no_pod() {
+    let previous = std::env::var_os("MESH_PREVIOUS_BIN").map(PathBuf::from);
+    let sandbox = match &previous {
+        Some(previous) => Sandbox::start_with(previous, "upgrade", 3).unwrap(),
+        None => Sandbox::start("upgrade", 3).unwrap(),
+    };
+    let kubectl = sandbox.newest("node-1");
+    let mut steps = Steps::new();
+    let (mut callers, mut before) = (None, BTreeMap::new());
+    steps.step("servers and callers run on every node", || {
+        kubectl.prints("apply -f -", WEB, &["deployment.apps/web created"])?;
+        row("rollout status deployment/web --timeout=120s", &["successfully rolled out"]).run(&kubectl, "")?;
+        callers = Some(Callers::start(&kubectl, &sandbox.names(), "http://web.default.svc.cluster.local/")?);
+        before = pods(&kubectl)?;
+        Ok(())
+    });
+    let workload = sandbox.work(Load::default()).unwrap();
+    let (stop, began) = (AtomicBool::new(false), uptime().unwrap_or_default());
+    let mut api = workload.api(0);
+    let asked = std::thread::scope(|scope| {
+        let client = scope.spawn(|| ask_until(&mut api, &stop));
+        for node in sandbox.names() {
+            steps.step(&format!("{node} is upgraded"), || upgrade(&sandbox, &node));
+        }
+        stop.store(true, Ordering::Relaxed);
+        client.join().expect("the client does not panic")
+    });
+    steps.step("no request of an API client failed", || {
+        println!("    {} requests", asked?);
+        Ok(())
+    });
+    steps.step("no call between pods failed", || {
+        let calls = callers.context("callers run")?.calls(&kubectl, &sandbox.names())?;
+        for (node, calls) in calls {
+            let during: Vec<_> = calls.iter().filter(|call| call.at > began).collect();
+            let failed = during.iter().filter(|call| !call.answered).count();
+            ensure!(failed == 0 && !during.is_empty(), "{node}: {failed} of {} calls failed", during.len());
+        }
+        Ok(())
+    });
+    steps.step("no pod was replaced or restarted", || {
+        let after = pods(&kubectl)?;
+        ensure!(before == after, "before {before:?}, after {after:?}");
+        Ok(())
+    });
+    steps.step("no write is lost or applied twice, reads are linearizable, watches complete", || {
+        println!("    {}", workload.finish()?);
+        Ok(())
+    });
+    steps.end();
+}
+
+/// SIGTERM, as systemd sends it, then the new binary on the same data.
+fn upgrade(sandbox: &Sandbox, node: &str) -> Result<()> {
+    let began = Instant::now();
+    sandbox.stop(node, NODE_LIMIT)?;
+    sandbox.dev(&format!("start {node}"))?;
+    println!("    {node} is back after {:.1?}", began.elapsed());
+    eventually("it is a node again", NODE_LIMIT, || {
+        sandbox.newest(node).prints("get nodes", "", &[node, "!NotReady"]).map(drop)
+    })
+}
+
+/// Reads again and again, at another node where a connection fails; how often, if each was answered at last.
+fn ask_until(api: &mut Api, stop: &AtomicBool) -> Result<usize> {
+    for count in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(count);
+        }
+        let mut tries = (0..TRIES).map(|_| api.ask("GET", "/api/v1/namespaces/default", "application/json", ""));
+        let answer = tries.find_map(Result::ok).with_context(|| format!("request {count}: no node answered"))?;
+        ensure!(answer.code == 200, "request {count}: {} {}", answer.code, answer.json());
+    }
+    Ok(0)
+}
+
+/// UID and restarts of each pod.
+fn pods(kubectl: &Kubectl) -> Result<BTreeMap<String, String>> {
+    let path = r#"get pods -o 'jsonpath={range .items[*]}{.metadata.name} {.metadata.uid} {.status.containerStatuses[0].restartCount}{"\n"}{end}'"#;
+    let said = kubectl.prints(path, "", &[])?;
+    Ok(said.lines().filter_map(|line| line.split_once(' ')).map(|(name, what)| (name.into(), what.into())).collect())
+}
