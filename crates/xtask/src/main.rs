@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod codegen;
 mod demo;
+mod soak;
 mod system;
 mod test;
 mod tidy;
@@ -38,6 +39,8 @@ enum Xtask {
     },
     /// Measure one durable node under load, and how fast three replace a killed leader
     Bench(bench::Options),
+    /// Break five nodes on this machine for hours while clients write, read and watch, and judge what they saw
+    Soak(soak::Options),
     /// Check the rules of this code base: layers, file headers and sizes, tests without sleeps (under two seconds)
     Tidy,
     /// Write the tables derived from dependencies (type facts)
@@ -65,6 +68,7 @@ fn run(command: Xtask) -> Result<()> {
         Xtask::Test { filters } => test::run(&filters),
         Xtask::Demo { down } => demo::run(down),
         Xtask::Bench(options) => bench::run(&options),
+        Xtask::Soak(options) => soak::run(&options),
         Xtask::Tidy => tidy::run(&Workspace::load(Features::Default)?),
         Xtask::Codegen { check } => codegen::run(&Workspace::load(Features::All)?, check),
     }
