@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 /// Smallest and largest prefix of one node's IPv4 pod range: 2 to 32,766 pods.
 const NODE_PREFIXES: std::ops::RangeInclusive<u8> = 17..=30;
 
+/// Usable [`Config::voter_dead_seconds`]: shorter is noise, longer is never.
+const VOTER_DEAD_SECONDS: std::ops::RangeInclusive<u64> = 2..=86_400;
+
 /// Settings of one node. The cluster's own (ranges, domain) count only where it is founded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -26,9 +29,9 @@ pub struct Config {
     pub api_listen: SocketAddr,
     /// Addresses others reach this node at, one a family; empty takes that of the default route.
     pub advertise: Vec<IpAddr>,
-    /// Whether this node may vote.
-    pub voter: VoterPreference,
-    /// Failure zone of this node (`topology.kubernetes.io/zone`).
+    /// Whether this node may vote; unset, it stays as the cluster has it, which is `auto` at first.
+    pub voter: Option<VoterPreference>,
+    /// Failure zone of this node (`topology.kubernetes.io/zone`); empty, it stays as the cluster has it.
     pub zone: String,
     /// Labels for its Node object.
     pub labels: BTreeMap<String, String>,
@@ -42,6 +45,8 @@ pub struct Config {
     pub domain: String,
     /// Largest quorum: 1, 3 or 5.
     pub max_voters: usize,
+    /// A voter silent for so many seconds is replaced by another member, while quorum holds. The leader's setting counts.
+    pub voter_dead_seconds: u64,
     /// Whether this node runs pods, which needs root and containerd. Without, it serves the API and has no Node object.
     pub pods: bool,
     /// What a reboot ends: network namespaces, sandboxes, the data plane's socket.
@@ -66,7 +71,7 @@ impl Default for Config {
             listen: (Ipv4Addr::UNSPECIFIED, 7443).into(),
             api_listen: (Ipv4Addr::UNSPECIFIED, 6443).into(),
             advertise: Vec::new(),
-            voter: VoterPreference::Auto,
+            voter: None,
             zone: String::new(),
             labels: BTreeMap::new(),
             pod_ranges: vec![IpNet::new_assert(Ipv4Addr::new(10, 42, 0, 0).into(), 16)],
@@ -74,6 +79,7 @@ impl Default for Config {
             node_prefix: 24,
             domain: "cluster.local".into(),
             max_voters: membership::voters::MAX_VOTERS,
+            voter_dead_seconds: 30,
             pods: true,
             state_dir: PathBuf::from("/run/mesh"),
             pods_listen: (Ipv4Addr::UNSPECIFIED, 7444).into(),
@@ -125,7 +131,7 @@ impl Config {
     /// # Errors
     /// The first that cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let errors: [(bool, &'static str, String, &'static str); 6] = [
+        let errors: [(bool, &'static str, String, &'static str); 7] = [
             (
                 !self.name.is_empty() && !api::names::dns1123_subdomain(&self.name).is_empty(),
                 "name",
@@ -137,6 +143,12 @@ impl Config {
                 "maxVoters",
                 self.max_voters.to_string(),
                 "give 1, 3 or 5: an even quorum survives no more than the odd one below it",
+            ),
+            (
+                !VOTER_DEAD_SECONDS.contains(&self.voter_dead_seconds),
+                "voterDeadSeconds",
+                self.voter_dead_seconds.to_string(),
+                "give 2 to 86400: gossip needs about two seconds to notice a death",
             ),
             (!NODE_PREFIXES.contains(&self.node_prefix), "nodePrefix", self.node_prefix.to_string(), "give 17 to 30"),
             (
@@ -213,6 +225,7 @@ mod tests {
         check(|_| {}, None);
         check(|config| config.name = "Node_1".into(), Some("name"));
         check(|config| config.max_voters = 4, Some("maxVoters"));
+        check(|config| config.voter_dead_seconds = 0, Some("voterDeadSeconds"));
         check(|config| config.node_prefix = 8, Some("nodePrefix"));
         check(|config| config.pod_ranges = vec!["10.0.0.0/25".parse().unwrap()], Some("podRanges"));
         check(|config| config.service_ranges.clear(), Some("serviceRanges"));

@@ -17,6 +17,7 @@ pub mod node;
 pub mod node_api;
 pub mod peers;
 pub mod queue;
+pub mod removal;
 pub mod rpc;
 pub mod scheduler;
 pub mod secrets;

@@ -10,19 +10,22 @@ use net::{Dial, NodeId, Peer, Protocol, Removed};
 use parking_lot::Mutex;
 use store::Revision;
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::admission::peer;
 use crate::context::Context;
 use crate::home::FEED;
 use crate::host::{Error, Next, Rules, Work};
-use crate::rpc::{FEED_PATIENCE, Feed, MEMBERS};
+use crate::rpc::{self, FEED_PATIENCE, Feed, MEMBERS, SETTINGS, Settings};
 
 /// Asked again although nothing was heard.
 const PERIOD: Duration = Duration::from_secs(30);
 
 /// One question, patience and a slow network included.
 const QUESTION_LIMIT: Duration = Duration::from_secs(25);
+
+/// Saying how this node is set.
+const SETTINGS_LIMIT: Duration = Duration::from_secs(5);
 
 const _: () = assert!(FEED_PATIENCE.as_secs() < QUESTION_LIMIT.as_secs());
 
@@ -47,11 +50,13 @@ impl Peers {
         let view = self.context.view().await?;
         let own = Feed::of(&view);
         if let Some(feed) = own.filter(|_| self.holds_log()) {
-            self.publish(feed)?;
+            self.publish(feed.clone())?;
+            self.tell_settings(&feed).await;
             return Ok(Next::Done);
         }
         let feed = self.ask().await?;
-        self.publish(feed)?;
+        self.publish(feed.clone())?;
+        self.tell_settings(&feed).await;
         Ok(Next::After(Duration::ZERO))
     }
 
@@ -110,6 +115,36 @@ impl Peers {
 }
 
 impl Peers {
+    /// Says how this node is set, where the cluster has it otherwise: after a restart with other settings. What cannot be
+    /// written now is said again with the next feed, and must not keep the members from being heard.
+    async fn tell_settings(&self, feed: &Feed) {
+        let id = self.context.id();
+        let Some(own) = feed.members.iter().find(|member| member.id == id) else { return };
+        let config = &self.context.config;
+        let zone = Some(config.zone.clone()).filter(|zone| !zone.is_empty());
+        let settings = Settings { zone, voter: config.voter };
+        if own.leaving || settings.applied(own) == *own {
+            return;
+        }
+        match timeout(SETTINGS_LIMIT, self.settle(&settings)).await {
+            Ok(Ok(())) => info!(?settings, "told the cluster of other settings"),
+            Ok(Err(error)) => warn!(%error, ?settings, "the cluster was not told of other settings"),
+            Err(_) => warn!(?settings, "no voter took note of other settings"),
+        }
+    }
+
+    async fn settle(&self, settings: &Settings) -> Result<(), Error> {
+        // Proposals are taken from voters only.
+        if self.context.raft.status().voters.contains(&self.context.id()) {
+            return rpc::settle(&self.context, self.context.id(), settings.clone()).await;
+        }
+        let voter = self.voters().into_iter().next().ok_or("no voter is known")?;
+        let mut channel = self.context.endpoint.open(voter, Protocol::Rpc, SETTINGS).await?;
+        channel.send(&serde_json::to_vec(settings)?).await?;
+        channel.finish().await?;
+        channel.receive().await?.map(drop).ok_or_else(|| format!("{voter} did not take note").into())
+    }
+
     /// Tells the node's other parts, now and after a restart.
     fn remember(&self, feed: Feed) -> Result<(), Error> {
         let known = self.context.feed.borrow().clone();

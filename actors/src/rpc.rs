@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use membership::member::Cluster;
-use membership::{Member, NodeId, keys, member};
+use membership::{Member, NodeId, VoterPreference, keys, member};
 use net::seal::SealKey;
 use net::{Caller, Channel, Method, Serve};
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use tracing::{debug, info};
 
 use crate::context::Context;
 use crate::host::Error;
-use crate::{echo, node_api, streams};
+use crate::{echo, node_api, removal, streams};
 
 /// Who the members are, told when that differs from what the caller has seen, or after [`FEED_PATIENCE`].
 pub const MEMBERS: Method = Method(0x10);
@@ -26,14 +26,13 @@ pub const MEMBERS: Method = Method(0x10);
 pub const LEAVE: Method = Method(0x11);
 /// The caller says where its pods' endpoint listens; answered once that is written.
 pub const ANNOUNCE: Method = Method(0x12);
+/// The caller says how it is set now ([`Settings`]); answered once that is written.
+pub const SETTINGS: Method = Method(0x24);
 /// The caller, a voter, hands the cluster key to a node that is about to vote.
 pub const TAKE_KEY: Method = Method(0x180);
 
 /// How long a [`MEMBERS`] question waits for news.
 pub const FEED_PATIENCE: Duration = Duration::from_secs(20);
-
-/// How long [`LEAVE`] waits until the caller is forgotten: a vote is handed on, then a few writes.
-pub const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Addresses of one member's endpoint: one a family, and some to spare.
 const ADDRESSES_LIMIT: usize = 8;
@@ -94,7 +93,7 @@ impl Serve for Rpc {
                 }
             });
         }
-        if ![MEMBERS, LEAVE, ANNOUNCE, TAKE_KEY, echo::ECHO].contains(&method) {
+        if ![MEMBERS, LEAVE, ANNOUNCE, SETTINGS, TAKE_KEY, echo::ECHO].contains(&method) {
             return self.agreement.clone().serve(caller, method, channel);
         }
         Box::pin(async move {
@@ -111,7 +110,14 @@ impl Rpc {
         let answer = match (method, caller) {
             (TAKE_KEY, _) => self.take_key(&question)?,
             (echo::ECHO, _) => echo::answer()?,
-            (LEAVE, Caller::Member(id, _)) => self.leave(id).await?,
+            (LEAVE, Caller::Member(id, _)) => {
+                removal::forget(&self.context, id).await?;
+                Vec::new()
+            }
+            (SETTINGS, Caller::Member(id, _)) => {
+                settle(&self.context, id, serde_json::from_slice(&question)?).await?;
+                Vec::new()
+            }
             (ANNOUNCE, Caller::Member(id, _)) => {
                 announce(&self.context, id, serde_json::from_slice(&question)?).await?;
                 Vec::new()
@@ -146,25 +152,46 @@ impl Rpc {
         let feed = Feed::of(&self.context.view().await?).ok_or("the cluster is not founded here")?;
         Ok(serde_json::to_vec(&feed)?)
     }
+}
 
-    async fn leave(&self, id: NodeId) -> Result<Vec<u8>, Error> {
-        let view = self.context.view().await?;
-        let Some(member) = member::member(&view, id) else { return Ok(Vec::new()) };
-        let key = keys::member(id);
-        let scope = Scope { prefix: key.clone(), index: None };
-        let mut news = self.context.raft.watch(scope, view.revision())?;
-        let leaving = Member { leaving: true, ..member };
-        self.context.write(vec![Guard::Present(key.clone())], vec![member::put(key, &leaving)]).await?;
-        let gone = async {
-            while let Some(events) = news.next().await {
-                if events?.iter().any(|event| event.new.is_none()) {
-                    return Ok(Vec::new());
-                }
-            }
-            Err(Error::from("this node lost the cluster"))
-        };
-        timeout(LEAVE_PATIENCE, gone).await?
+/// What a member says of itself with [`SETTINGS`]: JSON, whose fields may grow. What is absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Settings {
+    /// Its failure zone.
+    pub zone: Option<String>,
+    /// Whether it may vote.
+    pub voter: Option<VoterPreference>,
+}
+
+impl Settings {
+    /// The member with these settings.
+    pub fn applied(&self, member: &Member) -> Member {
+        let mut member = member.clone();
+        member.zone = self.zone.clone().unwrap_or(member.zone);
+        member.voter = self.voter.unwrap_or(member.voter);
+        member
     }
+}
+
+/// Writes down how a member is set, where that is news.
+///
+/// # Errors
+/// Where there is no quorum, the caller is no member, or its zone is no label's value.
+pub async fn settle(context: &Context, id: NodeId, settings: Settings) -> Result<(), Error> {
+    let view = context.view().await?;
+    let key = keys::member(id);
+    let record = view.get(&key).ok_or("no such member")?;
+    let member: Member = member::decode(record).ok_or("its record is unreadable")?;
+    let set = settings.applied(&member);
+    if set == member {
+        return Ok(());
+    }
+    if !api::names::label_value(&set.zone).is_empty() {
+        return Err(format!("the zone {:?} is no value of a label", set.zone).into());
+    }
+    let guard = Guard::Unchanged(key.clone(), record.modified);
+    context.write(vec![guard], vec![member::put(key, &set)]).await
 }
 
 /// Writes down where a member's pods' endpoint listens, where that is news.

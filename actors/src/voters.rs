@@ -25,9 +25,6 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Between two looks while a learner catches up.
 const CATCHING_UP: Duration = Duration::from_millis(50);
 
-/// A member silent for so long is replaced in the quorum, while quorum holds.
-const DEAD_AFTER: Duration = Duration::from_secs(30);
-
 /// How long a new voter may take to store the cluster key.
 const HAND_OVER_LIMIT: Duration = Duration::from_secs(5);
 
@@ -69,8 +66,9 @@ impl Voters {
         Ok(Next::After(Duration::ZERO))
     }
 
-    /// Members that have been silent for [`DEAD_AFTER`] since this node leads.
+    /// Members that have been silent for so long as the settings say since this node leads.
     fn dead(&self, members: &[Member]) -> BTreeSet<NodeId> {
+        let dead_after = Duration::from_secs(self.context.config.voter_dead_seconds);
         let live = self.live.borrow().clone();
         let mut silent = self.silent_since.lock();
         silent.retain(|id, _| !live.contains(id) && members.iter().any(|member| member.id == *id));
@@ -78,7 +76,7 @@ impl Voters {
         for member in mute {
             silent.entry(member.id).or_insert_with(Instant::now);
         }
-        silent.iter().filter(|(_, since)| since.elapsed() >= DEAD_AFTER).map(|(id, _)| *id).collect()
+        silent.iter().filter(|(_, since)| since.elapsed() >= dead_after).map(|(id, _)| *id).collect()
     }
 
     async fn execute(&self, step: Step, members: &[Member], term: u64) -> Result<(), Error> {
@@ -122,7 +120,8 @@ impl Voters {
     }
 }
 
-fn quorum(status: &consensus::Status) -> Quorum {
+/// The quorum as agreement tells it.
+pub(crate) fn quorum(status: &consensus::Status) -> Quorum {
     let caught_up = status.followers.iter().filter(|follower| follower.caught_up).map(|follower| follower.id);
     Quorum {
         leader: status.leader,

@@ -88,7 +88,7 @@ fn first_member(config: &Config, identity: &Identity, cluster: &Cluster, name: &
         api_addresses: config.api_addresses(),
         pod_addresses: config.pod_addresses(),
         role: Role::Voter,
-        voter: config.voter,
+        voter: config.voter.unwrap_or_default(),
         zone: config.zone.clone(),
         pod_ranges: membership::first_pod_ranges(cluster),
         leaving: false,

@@ -59,7 +59,7 @@ fn request(config: &Config, token: &Token, name: &str) -> JoinRequest {
     JoinRequest {
         api_addresses: config.api_addresses(),
         zone: Some(config.zone.clone()).filter(|zone| !zone.is_empty()),
-        voter: config.voter,
+        voter: config.voter.unwrap_or_default(),
         labels: config.labels.clone(),
         ..JoinRequest::new(token, name, config.addresses())
     }
