@@ -80,7 +80,7 @@ fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0)));
     let sum: u32 = words.sum();
     let folded = (sum >> 16) + (sum & 0xffff);
-    #[expect(clippy::cast_possible_truncation, reason = "folded twice, the sum has 16 bits")]
+    // Folded twice, the sum has 16 bits.
     let sum = (folded + (folded >> 16)) as u16;
     !sum
 }

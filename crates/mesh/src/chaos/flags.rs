@@ -167,7 +167,7 @@ fn per_mille(text: &str) -> Result<u16> {
     let wrong = || anyhow!("give 0.1 to 100");
     let percent: f64 = text.trim_end_matches('%').parse().map_err(|_| wrong())?;
     ensure!((0.1..=100.0).contains(&percent), wrong());
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 1000, as was just checked")]
+    // 1 to 1000, as was just checked.
     Ok((percent * 10.0).round() as u16)
 }
 

@@ -69,7 +69,7 @@ pub(crate) async fn run(chaos: &Chaos, period: Duration, seed: u64, output: Outp
     ensure!(names.len() > 1, "{} has one node: a run needs others to see what a fault does", chaos.target());
     ensure!(
         well(chaos, &names, WELL_LIMIT).await.is_some(),
-        "{} is not well to begin with: `mesh check` tells why",
+        "{} is not well to begin with: `mesh status` tells why",
         chaos.target()
     );
     let mut report = Report { seed, faults: Vec::new(), survived: true };
