@@ -42,6 +42,13 @@ pub(crate) enum Request {
         /// The server to name.
         server: Option<String>,
     },
+    /// Remove another member.
+    Remove {
+        /// Its name or id.
+        node: String,
+        /// Also where it is alive.
+        force: bool,
+    },
     /// Give up this node's part.
     Leave,
     /// End this process.

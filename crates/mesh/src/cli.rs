@@ -83,6 +83,16 @@ pub(crate) enum Command {
     Down(Here),
     /// Run this node's data plane: pods' tunnels, Services, DNS. `mesh up` and `mesh join` start it by themselves
     Dataplane(Here),
+    /// Remove a member that is gone for good: its id and key are refused for ever, its pods are freed
+    Remove {
+        /// Name or id of a member, as `mesh status` shows it
+        node: String,
+        /// Also where it is alive: what runs there ends without being moved away
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        at: At,
+    },
     /// Give up this node's part in the cluster; it is forgotten for good
     Leave {
         #[command(flatten)]

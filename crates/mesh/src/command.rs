@@ -9,6 +9,7 @@ mod kubeconfig;
 mod leave;
 pub(crate) mod logger;
 mod ping;
+mod remove;
 mod status;
 pub(crate) mod token;
 mod up;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Chaos(chaos) => short()?.block_on(chaos::run(chaos)),
         Command::Down(here) => short()?.block_on(down::run(here)),
         Command::Dataplane(here) => dataplane::run(here),
+        Command::Remove { node, force, at } => short()?.block_on(remove::run(node, force, &at)),
         Command::Leave { at } => short()?.block_on(leave::run(&at)),
     }
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use actors::Node;
 use actors::boot::token_record;
 use actors::context::{Context, unix_now};
-use actors::rpc;
 use actors::secrets::Secrets;
+use actors::{removal, rpc};
 use anyhow::{Context as _, Result, anyhow, bail};
 use membership::{Role, keys, member, token};
 use net::{Channel, Dial, Protocol, Token};
@@ -108,6 +108,12 @@ async fn decide(node: &Node, request: Request) -> Result<Value> {
         }
         Request::RevokeToken { id } => revoke_token(context, &id).await,
         Request::Kubeconfig { server } => kubeconfig(context, server).await,
+        Request::Remove { node, force } => {
+            // A node that is no voter may be anybody's: it must not be able to throw others out.
+            voter(context).await?;
+            let removed = removal::remove(context, &node, force).await?;
+            Ok(json!({ "name": removed.name, "id": removed.id.to_string() }))
+        }
         Request::Leave => leave(context).await,
         Request::Down => {
             let state_dir = std::path::absolute(&context.config.state_dir)?;
