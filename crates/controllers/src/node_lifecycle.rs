@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Action, Change, Cluster, Controller, Event, Key, Kinds, Only, Patch, Plan, Target, View, Watch, change,
-    view::NODE_ID,
+    view::{NODE_ID, Silence},
 };
 
 /// The row.
@@ -44,6 +44,10 @@ const SILENCE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Age of a Lease before a node that is no member counts as not there: upstream's node-monitor-grace-period, rounded up.
 const LEASE_GRACE: SignedDuration = SignedDuration::from_secs(50);
+
+/// How far back a taint for silence is dated at most: what it takes to notice and to write it. A node that was silent for
+/// longer was reachable until now, and its pods have all of their time.
+const NOTICED_WITHIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// Where nodes' Leases are.
 const LEASES: &str = "kube-node-lease";
@@ -69,14 +73,14 @@ fn reconcile(view: &dyn View, key: &Key, now: Timestamp) -> Plan {
         Some(at) if at > now => (false, Some(at)),
         silent => (silent.is_some(), None),
     };
-    let reachable =
-        view.cluster().member(&key.name).and_then(|member| member.silent).is_some_and(|silence| silence.reachable);
+    let silence = view.cluster().member(&key.name).and_then(|member| member.silent);
+    let reachable = silence.is_some_and(|silence| silence.reachable);
     let mut actions = Vec::new();
     if silent && let Some(unknown) = conditions::unknown(&node, now) {
         let patch = Patch::Merge(json!({ "status": { "conditions": unknown } }));
         actions.push(patched(&node, "status", patch));
         actions.push(told(&node));
-    } else if let Some(wanted) = taints::wanted(&node, reachable, now) {
+    } else if let Some(wanted) = taints::wanted(&node, reachable, dated(silence, now)) {
         // The other of two writes to one object would meet a changed one: conditions first, taints in the run they cause.
         actions.push(patched(&node, "", Patch::Merge(json!({ "spec": { "taints": wanted } }))));
     }
@@ -100,6 +104,11 @@ fn silent_at(view: &dyn View, node: &Value) -> Option<Timestamp> {
     let lease = view.get(&LEASE, LEASES, meta::name(node))?;
     // A fresh one is looked at again when it is due to be stale.
     meta::parse_time(text(&lease, "/spec/renewTime")).map(|renewed| after(renewed, LEASE_GRACE))
+}
+
+/// The time of a new taint: of a silent node, when it fell silent.
+fn dated(silence: Option<Silence>, now: Timestamp) -> Timestamp {
+    silence.map_or(now, |silence| silence.since.clamp(after(now, -NOTICED_WITHIN), now))
 }
 
 fn after(at: Timestamp, wait: SignedDuration) -> Timestamp {

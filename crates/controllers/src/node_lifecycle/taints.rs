@@ -26,14 +26,15 @@ const BY_CONDITION: &[(&str, &str, &str)] = &[
 const EVICTING: [&str; 2] = [NOT_READY, UNREACHABLE];
 
 /// The node's taints as they should be; `None` where they are so. Those of others stay as they are. A node that says nothing
-/// while its data plane is reachable is not ready rather than unreachable.
-pub(super) fn wanted(node: &Value, reachable: bool, now: Timestamp) -> Option<Vec<Value>> {
+/// while its data plane is reachable is not ready rather than unreachable. New taints are dated `since`: of a silent node that
+/// is when it fell silent, so that what pods tolerate is counted from there and not from when it was written down.
+pub(super) fn wanted(node: &Value, reachable: bool, since: Timestamp) -> Option<Vec<Value>> {
     let present = items(node, "/spec/taints");
     let mut wanted: Vec<Value> = present.iter().filter(|taint| !is_ours(taint)).cloned().collect();
     for (key, effect) in due(node, reachable) {
         let same = |taint: &&Value| text(taint, "/key") == key && text(taint, "/effect") == effect;
         let kept = present.iter().find(same).cloned();
-        wanted.push(kept.unwrap_or_else(|| json!({ "key": key, "effect": effect, "timeAdded": meta::time(now) })));
+        wanted.push(kept.unwrap_or_else(|| json!({ "key": key, "effect": effect, "timeAdded": meta::time(since) })));
     }
     let missing = |of: &[Value], other: &[Value]| of.iter().any(|taint| !other.contains(taint));
     (missing(&wanted, present) || missing(present, &wanted)).then_some(wanted)

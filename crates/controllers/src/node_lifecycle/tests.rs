@@ -1,10 +1,7 @@
 //! Tables of the node lifecycle: who is silent, which taints, whose Node goes.
 
 use super::*;
-use crate::{
-    view::{Member, Silence},
-    world::World,
-};
+use crate::{view::Member, world::World};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -61,6 +58,21 @@ fn taints_follow_conditions_and_those_of_others_stay() {
         &tainted("Unknown", json!([])),
         &[r#"patch nodes a {"spec":{"taints":[{"effect":"NoSchedule","key":"node.kubernetes.io/unreachable""#],
     );
+}
+
+#[test]
+fn a_silent_node_is_tainted_as_of_when_it_fell_silent() {
+    let unknown = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
+    let conditions = unknown.map(|name| json!({ "type": name, "status": "Unknown" }));
+    let node = json!({ "status": { "conditions": conditions } });
+    let check = |silent, expect: &str| {
+        let world = World::default().member(member(Some(silent))).with(&NODE, "", "a", node.clone());
+        let told = world.told(&CONTROLLER, &Key::new("", "a"));
+        assert!(told.len() == 1 && told[0].contains(&format!("\"timeAdded\":\"1969-12-31T{expect}Z\"")), "{told:?}");
+    };
+    check(3, "23:59:57");
+    // Reachable until now: nothing of its silence is counted but what it takes to notice.
+    check(60, "23:59:55");
 }
 
 #[test]
