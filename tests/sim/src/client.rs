@@ -8,7 +8,10 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use store::{Body, Command, Freshness, Op, Outcome, RequestId, Storage, View, WriteError};
 use tokio::time::sleep;
 
-use crate::history::{Action, History, Value};
+use crate::{
+    history::{Action, History, Value},
+    plan::Flaw,
+};
 
 /// Registers: few, so that clients meet at them.
 pub const KEYS: u32 = 12;
@@ -45,32 +48,40 @@ fn write(register: u32, value: Value) -> Command {
 }
 
 /// Writes and reads until its node crashes. `client` is unlike any other of the run, so that values are too.
-pub async fn work(node: Arc<Node>, history: History, client: u32, seed: u64) {
+pub async fn work(node: Arc<Node>, history: History, client: u32, seed: u64, flaw: Option<Flaw>) {
     let mut rng = StdRng::seed_from_u64(seed);
     for round in 1.. {
         sleep(PAUSE.mul_f64(rng.random())).await;
         let register = rng.random_range(0..KEYS);
         if rng.random_bool(0.5) {
             let value = u64::from(client) << 32 | round;
-            write_once(&node, &history, register, value).await;
+            write_once(&node, &history, register, value, flaw).await;
         } else {
-            read_once(&node, &history, register).await;
+            read_once(&node, &history, register, flaw).await;
         }
     }
 }
 
-async fn write_once(node: &Node, history: &History, register: u32, value: Value) {
+async fn write_once(node: &Node, history: &History, register: u32, value: Value, flaw: Option<Flaw>) {
     let place = history.call(register, Action::Write(value));
-    match node.propose(write(register, value)).await {
+    let mut outcome = node.propose(write(register, value)).await;
+    if flaw == Some(Flaw::RetryUnderNewId) && matches!(outcome, Err(WriteError::Unknown(_))) {
+        let again = Command { request: RequestId(u128::from(value) | 1 << 100), ..write(register, value) };
+        outcome = node.propose(again).await;
+    }
+    match outcome {
         Ok(Outcome::Applied { .. }) => history.acknowledged(place),
         Ok(Outcome::Refused(_)) | Err(WriteError::NotAccepted(_) | WriteError::Full(_)) => history.denied(place),
+        Err(WriteError::Unknown(_)) if flaw == Some(Flaw::AcknowledgeUnclear) => history.acknowledged(place),
+        Err(WriteError::Unknown(_)) if flaw == Some(Flaw::DenyUnclear) => history.denied(place),
         Err(WriteError::Unknown(_)) => {}
     }
 }
 
-async fn read_once(node: &Node, history: &History, register: u32) {
+async fn read_once(node: &Node, history: &History, register: u32, flaw: Option<Flaw>) {
     let place = history.call(register, Action::Read(0));
-    match node.read(Freshness::Linearizable).await {
+    let freshness = if flaw == Some(Flaw::StaleReads) { Freshness::Any } else { Freshness::Linearizable };
+    match node.read(freshness).await {
         Ok(view) => history.read(place, value(&view, register)),
         Err(_) => history.denied(place),
     }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::trace;
+
 /// A value that is written once at most. 0 stands for "never written".
 pub type Value = u64;
 
@@ -56,6 +58,7 @@ impl History {
         let mut inner = self.0.lock();
         inner.moment += 1;
         let called = inner.moment;
+        trace::note("call", (key, action));
         inner.operations.push(Operation { key, action, called, ending: Ending::Open });
         inner.operations.len() - 1
     }
@@ -78,11 +81,12 @@ impl History {
         self.end(place, |inner, _| inner.operations[place].ending = Ending::Denied);
     }
 
-    fn end(&self, _place: usize, note: impl FnOnce(&mut Inner, u64)) {
+    fn end(&self, place: usize, note: impl FnOnce(&mut Inner, u64)) {
         let mut inner = self.0.lock();
         inner.moment += 1;
         let moment = inner.moment;
         note(&mut inner, moment);
+        trace::note("end", inner.operations[place]);
     }
 
     /// All operations, in the order of their calls.

@@ -2,10 +2,61 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use store::View;
+
 use crate::{
     Report, client,
     history::{Action, Ending, Value},
 };
+
+/// One invariant: its name, and whether a run kept it.
+pub type Invariant = (&'static str, fn(&Report) -> Result<(), String>);
+
+/// What is judged when a run is over. While it runs, the world itself observes `one_leader_a_term`, `voters_stay`,
+/// `survival` and `quorum_reforms`.
+const INVARIANTS: [Invariant; 5] = [
+    ("nothing_lost", nothing_lost),
+    ("nothing_twice", nothing_twice),
+    ("watchers_agree", watchers_agree),
+    ("replicas_agree", replicas_agree),
+    ("linearizable", linearizable),
+];
+
+/// All that was violated: names and complaints.
+#[must_use]
+pub fn all(report: &Report) -> Vec<(&'static str, String)> {
+    let ended = report.observed.iter().any(|(name, _)| *name == "quorum_reforms");
+    // A cluster that did not come to rest has not told its watchers all: only what clients saw can be judged.
+    let judged = INVARIANTS.iter().filter(|(name, _)| !ended || *name == "linearizable");
+    let found = judged.filter_map(|(name, judge)| judge(report).err().map(|complaint| (*name, complaint)));
+    found.chain(report.observed.iter().cloned()).collect()
+}
+
+/// Reads and writes are linearizable: see [`crate::linearizable`].
+///
+/// # Errors
+/// The register whose answers no order explains.
+pub fn linearizable(report: &Report) -> Result<(), String> {
+    crate::linearizable::check(&report.operations)
+        .map_err(|violation| format!("no order explains register {}: {:?}", violation.key, violation.operations))
+}
+
+/// All nodes hold the same in the end.
+///
+/// # Errors
+/// Where they differ.
+pub fn replicas_agree(report: &Report) -> Result<(), String> {
+    let held = |view: &View| -> Vec<(Value, i64)> {
+        let registers = 0..client::KEYS;
+        registers.map(|key| (client::value(view, key), view.counter(&client::counter(key)))).collect()
+    };
+    let mut all = report.finals.iter().map(held);
+    let first = all.next();
+    match all.position(|other| Some(&other) != first.as_ref()) {
+        Some(place) => Err(format!("nodes 1 and {} hold different states", place + 2)),
+        None => Ok(()),
+    }
+}
 
 /// Every acknowledged write is in the history that watchers were told, and none that was surely refused is.
 ///

@@ -2,9 +2,11 @@
 //! simulated network and simulated disks.
 //!
 //! [`run`] does one: chaos, then heal, then everything is looked at. What must hold is in `tests/`, one file per
-//! invariant. A failure prints its seed; `SIM_SEED=<seed> cargo nextest run -p sim` draws the same faults and requests
-//! again. Known gap: the interleaving within a run is not yet the same to the last message.
+//! invariant. Each run has a process of its own, the binary `sim`, in which all randomness is fixed: `sim <seed>` is the
+//! same run to the last message, every time (`tests/replay.rs`). A failure prints its seed.
 
+mod chaos;
+pub mod child;
 pub mod client;
 pub mod disk;
 pub mod history;
@@ -12,6 +14,7 @@ pub mod judge;
 pub mod linearizable;
 pub mod network;
 pub mod plan;
+pub mod trace;
 pub mod watcher;
 pub mod world;
 

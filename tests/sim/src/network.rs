@@ -3,12 +3,15 @@
 //! A channel is one TCP stream whose first bytes say who calls and what for. Identity is believed here: proving it
 //! is `net`'s and tested there.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use futures::future::BoxFuture;
 use net::{Caller, Channel, Dial, DialError, Method, NodeId, Protocol, Role, Serve};
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use turmoil::net::{TcpListener, TcpStream};
+
+use crate::{plan::Flaw, trace};
 
 /// Where nodes listen.
 const PORT: u16 = 7443;
@@ -22,15 +25,33 @@ pub fn host(id: NodeId) -> String {
 }
 
 /// Calls other nodes on behalf of one.
-pub struct SimDial(pub NodeId);
+pub struct SimDial {
+    from: NodeId,
+    flaw: Option<Flaw>,
+    /// Those that could not be reached; used by [`Flaw::ForgetPeers`] only.
+    forgotten: Mutex<BTreeSet<NodeId>>,
+}
+
+impl SimDial {
+    /// For the node `from`.
+    pub fn new(from: NodeId, flaw: Option<Flaw>) -> Self {
+        Self { from, flaw, forgotten: Mutex::default() }
+    }
+}
 
 impl Dial for SimDial {
     fn open(&self, to: NodeId, protocol: Protocol, method: Method) -> BoxFuture<'_, Result<Channel, DialError>> {
-        let from = self.0;
         Box::pin(async move {
-            connect(from, to, protocol, method)
-                .await
-                .map_err(|error| DialError::Unreachable { node: to, reason: error.to_string() })
+            let forgotten = self.forgotten.lock().contains(&to);
+            let opened = if forgotten {
+                Err(io::ErrorKind::NotConnected.into())
+            } else {
+                connect(self.from, to, protocol, method).await
+            };
+            if opened.is_err() && self.flaw == Some(Flaw::ForgetPeers) {
+                self.forgotten.lock().insert(to);
+            }
+            opened.map_err(|error| DialError::Unreachable { node: to, reason: error.to_string() })
         })
     }
 }
@@ -67,6 +88,7 @@ async fn answer(mut stream: TcpStream, raft: Arc<dyn Serve>, rpc: Arc<dyn Serve>
     let method = Method(u16::from_le_bytes([preamble[1], preamble[2]]));
     let from = NodeId(preamble[3..].iter().rev().fold(0, |id, byte| id << 8 | u64::from(*byte)));
     let service = if preamble[0] == Protocol::Raft as u8 { raft } else { rpc };
+    trace::note("call", preamble);
     let (reader, writer) = stream.into_split();
     service.serve(Caller::Member(from, Role::Voter), method, Channel::new(reader, writer)).await;
     Ok(())

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use store::{Revision, Scope, Storage, WatchError};
 use tokio::time::sleep;
 
-use crate::{client, history::Value};
+use crate::{client, history::Value, plan::Flaw, trace};
 
 /// Pause before a watch is started again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -38,17 +38,31 @@ impl Seen {
         Revision(self.0.lock().last().map_or(0, |change| change.revision))
     }
 
+    /// After which revision a watch goes on.
+    fn resume(&self, flaw: Option<Flaw>) -> Revision {
+        let last = self.last();
+        match flaw {
+            Some(Flaw::WatchSkips) if last.0 > 0 => Revision(last.0 + 1),
+            Some(Flaw::WatchRepeats) => Revision(last.0.saturating_sub(1)),
+            _ => last,
+        }
+    }
+
     /// Watches until its node crashes.
     ///
     /// # Panics
     /// Where the window no longer reaches back: runs are too short for that.
-    pub async fn watch(self, node: Arc<Node>) {
+    pub async fn watch(self, node: Arc<Node>, flaw: Option<Flaw>) {
         loop {
             let scope = Scope { prefix: "register/".into(), index: None };
-            if let Ok(mut watch) = node.watch(scope, self.last()) {
+            if let Ok(mut watch) = node.watch(scope, self.resume(flaw)) {
                 while let Some(batch) = watch.next().await {
                     match batch {
-                        Ok(events) => self.0.lock().extend(events.iter().map(|event| change(event))),
+                        Ok(events) => {
+                            let changes: Vec<Change> = events.iter().map(|event| change(event)).collect();
+                            trace::note("told", &changes);
+                            self.0.lock().extend(changes);
+                        }
                         Err(WatchError::Compacted { wanted, oldest }) => {
                             panic!("window lost: wanted {wanted:?}, oldest {oldest:?}")
                         }

@@ -15,11 +15,13 @@ use tokio::sync::watch;
 use turmoil::Sim;
 
 use crate::{
+    chaos::{Chaos, LATENCY},
     client,
     disk::Machine,
     history::{History, Operation},
     network::{SimDial, host, serve},
-    plan::{Act, Plan},
+    plan::{Flaw, Plan},
+    trace,
     watcher::{Change, Seen},
 };
 
@@ -31,6 +33,15 @@ const FOUNDING_PERIOD: Duration = Duration::from_millis(200);
 
 /// Seeds of one test run where none is given.
 const SEEDS: u64 = 3;
+
+/// Virtual time of one step: what the network is precise to.
+const TICK: Duration = Duration::from_millis(2);
+
+/// Steps between two looks at who votes.
+const LOOK_STEPS: u64 = 64;
+
+/// A follower this far behind counts as dead; used by [`Flaw::ShrinkVoters`] only.
+const SHRINK_LAG: u64 = 4;
 
 /// Shorter than in production, so that runs come to rest sooner.
 const PROPOSE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -46,7 +57,13 @@ pub struct Report {
     pub seed: u64,
     /// What clients did and saw.
     pub operations: Vec<Operation>,
-    /// What each node's watcher was told.
+    /// What was seen to be wrong while it ran: invariant and complaint.
+    pub observed: Vec<(&'static str, String)>,
+    /// Hash of all that happened, in its order.
+    pub trace: u64,
+    /// How often each kind of fault happened.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// What the watcher of each node was told whose agreement did not end.
     pub watchers: Vec<Vec<Change>>,
     /// What each node holds in the end.
     pub finals: Vec<View>,
@@ -86,32 +103,33 @@ struct World {
     nodes: Mutex<BTreeMap<u64, Arc<Node>>>,
     finals: Mutex<BTreeMap<u64, View>>,
     lives: Mutex<u32>,
+    steps: Mutex<u64>,
+    /// Who led in each term.
+    leaders: Mutex<BTreeMap<u64, u64>>,
+    /// Nodes whose agreement ended by itself.
+    broken: Mutex<BTreeSet<u64>>,
+    observed: Mutex<Vec<(&'static str, String)>>,
 }
 
-/// Runs one cluster through chaos and healing.
-///
-/// # Panics
-/// Where it does not come to rest, or a node breaks; the seed is printed.
+/// Runs one cluster through chaos and healing. What goes wrong on the way is in the report.
 pub fn run(seed: u64, plan: &Plan) -> Report {
     let began = Instant::now();
     consensus::seed_thread(seed);
+    trace::start();
     let world = Arc::new(World::new(seed, plan));
     let mut sim = build(seed, &world);
-    world.found(&mut sim);
-    world.stage.send_replace(Stage::Chaos);
-    world.trouble(&mut sim);
-    world.stage.send_replace(Stage::Rest);
-    world.rest(&mut sim);
+    let mut chaos = Chaos::new(&world.machines, |id| drop(world.nodes.lock().remove(&id)));
+    if world.found(&mut sim) {
+        world.stage.send_replace(Stage::Chaos);
+        world.trouble(&mut sim, &mut chaos);
+        world.stage.send_replace(Stage::Rest);
+        chaos.rest(&mut sim);
+        world.rest(&mut sim);
+    }
+    let faults = std::mem::take(&mut chaos.counts);
     let simulated = sim.elapsed();
     drop(sim);
-    Report {
-        seed,
-        operations: world.history.operations(),
-        watchers: world.seen.values().map(Seen::changes).collect(),
-        finals: world.finals.lock().values().cloned().collect(),
-        simulated,
-        real: began.elapsed(),
-    }
+    world.report(simulated, began.elapsed(), faults)
 }
 
 fn build(seed: u64, world: &Arc<World>) -> Sim<'static> {
@@ -119,7 +137,8 @@ fn build(seed: u64, world: &Arc<World>) -> Sim<'static> {
         .rng_seed(seed)
         .simulation_duration(Duration::from_secs(3600))
         .min_message_latency(Duration::from_micros(200))
-        .max_message_latency(Duration::from_millis(8))
+        .max_message_latency(LATENCY)
+        .tick_duration(TICK)
         .tcp_capacity(4096)
         .ephemeral_ports(1024..=65535)
         .build();
@@ -130,31 +149,40 @@ fn build(seed: u64, world: &Arc<World>) -> Sim<'static> {
     sim
 }
 
-/// One life of a node: from power-on to crash.
+/// One life of a node: from power-on to crash. One whose agreement ends by itself stays as it is, and is told of.
 async fn live(world: Arc<World>, id: u64) -> turmoil::Result {
-    let dial = Arc::new(SimDial(NodeId(id)));
-    let node = Arc::new(Node::start(NodeId(id), config(), world.machines[&id].power_on(), dial).await?);
+    let flaw = world.plan.flaw;
+    let dial = Arc::new(SimDial::new(NodeId(id), flaw));
+    let node = match Node::start(NodeId(id), config(), world.machines[&id].power_on(), dial).await {
+        Ok(node) => Arc::new(node),
+        Err(error) => return world.breaks(id, &error.to_string()).await,
+    };
     world.nodes.lock().insert(id, node.clone());
     if id == 1 {
         let _ = node.initialize().await; // refused in later lives
     }
-    tokio::spawn(found(node.clone(), world.plan.nodes));
-    tokio::spawn(world.seen[&id].clone().watch(node.clone()));
+    tokio::spawn(found(node.clone(), world.plan.nodes, flaw));
+    tokio::spawn(world.seen[&id].clone().watch(node.clone(), flaw));
     tokio::spawn(clients(world.clone(), node.clone()));
     tokio::spawn(final_read(world.clone(), id, node.clone()));
     let served = serve(node.raft_service(), node.rpc_service());
     tokio::select! {
         biased;
-        broken = node.broken() => Err(broken.into()),
+        broken = node.broken() => world.breaks(id, &broken.to_string()).await,
         served = served => Ok(served?),
     }
 }
 
 /// Makes all nodes voters, on whichever node leads.
-async fn found(node: Arc<Node>, count: u64) {
+async fn found(node: Arc<Node>, count: u64, flaw: Option<Flaw>) {
     let all: BTreeSet<NodeId> = (1..=count).map(NodeId).collect();
     loop {
         let status = node.status();
+        if flaw == Some(Flaw::ShrinkVoters) && status.followers.iter().any(|follower| follower.lag > SHRINK_LAG) {
+            let dead = status.followers.iter().filter(|follower| follower.lag > SHRINK_LAG).map(|follower| follower.id);
+            let rest = status.voters.difference(&dead.collect()).copied().collect();
+            let _ = node.change_voters(rest).await; // a flaw needs no second try
+        }
         if node.leadership().borrow().own_first_entry_applied && (status.voters != all || status.changing) {
             let known: BTreeSet<NodeId> = status.voters.union(&status.learners).copied().collect();
             for id in all.difference(&known) {
@@ -179,7 +207,7 @@ async fn clients(world: Arc<World>, node: Arc<Node>) {
             *lives
         };
         let seed = world.seed ^ u64::from(client) << 20;
-        running.spawn(client::work(node.clone(), world.history.clone(), client, seed));
+        running.spawn(client::work(node.clone(), world.history.clone(), client, seed, world.plan.flaw));
     }
     let _ = stage.wait_for(|stage| *stage >= Stage::Rest).await;
 }
@@ -205,29 +233,80 @@ impl World {
             seed,
             stage: watch::Sender::new(Stage::Founding),
             history: History::default(),
-            machines: ids.clone().map(|id| (id, Arc::new(Machine::new(seed << 8 | id, plan.bug)))).collect(),
+            machines: ids
+                .clone()
+                .map(|id| (id, Arc::new(Machine::new(seed << 8 | id, plan.flaw.and_then(Flaw::within)))))
+                .collect(),
             seen: ids.map(|id| (id, Seen::default())).collect(),
             nodes: Mutex::default(),
             finals: Mutex::default(),
             lives: Mutex::default(),
+            steps: Mutex::default(),
+            leaders: Mutex::default(),
+            broken: Mutex::default(),
+            observed: Mutex::default(),
         }
     }
 
-    fn step_until(&self, sim: &mut Sim<'_>, what: &str, done: impl Fn() -> bool) {
+    fn observe(&self, invariant: &'static str, complaint: String) {
+        let mut observed = self.observed.lock();
+        if !observed.iter().any(|(name, _)| *name == invariant) {
+            observed.push((invariant, complaint));
+        }
+    }
+
+    /// The agreement of this node has ended although its disk is as it was promised to be.
+    async fn breaks(&self, id: u64, why: &str) -> turmoil::Result {
+        if !self.machines[&id].is_off() {
+            self.observe("survival", format!("node {id}: {why}"));
+            self.broken.lock().insert(id);
+        }
+        std::future::pending().await
+    }
+
+    /// Steps until something is so, or complains.
+    fn step_until(&self, sim: &mut Sim<'_>, what: &str, done: impl Fn() -> bool) -> bool {
         let end = sim.elapsed() + PATIENCE;
         while !done() {
             self.step(sim);
-            assert!(sim.elapsed() < end, "seed {}: {what} took over {PATIENCE:?}", self.seed);
+            if sim.elapsed() >= end {
+                self.observe("quorum_reforms", format!("{what} took over {PATIENCE:?}"));
+                return false;
+            }
         }
+        true
     }
 
     fn step(&self, sim: &mut Sim<'_>) {
         if let Err(error) = sim.step() {
-            panic!("seed {}: at {:?}: {error}", self.seed, sim.elapsed());
+            self.observe("survival", format!("at {:?}: {error}", sim.elapsed()));
+        }
+        *self.steps.lock() += 1;
+        let look = self.steps.lock().is_multiple_of(LOOK_STEPS);
+        for (id, node) in &*self.nodes.lock() {
+            let leadership = *node.leadership().borrow();
+            trace::note("progress", (id, node.progress().borrow().index, leadership.term));
+            if leadership.own_first_entry_applied {
+                self.judge_leader(*id, node, leadership.term, look);
+            }
         }
     }
 
-    fn found(&self, sim: &mut Sim<'_>) {
+    /// One leader a term (Raft §5.2), and no voter fewer for all that fails.
+    fn judge_leader(&self, id: u64, node: &Node, term: u64, look: bool) {
+        let first = *self.leaders.lock().entry(term).or_insert(id);
+        if first != id {
+            self.observe("one_leader_a_term", format!("term {term} is led by {first} and by {id}"));
+        }
+        if look && *self.stage.borrow() > Stage::Founding {
+            let voters = node.status().voters.len() as u64;
+            if voters < self.plan.nodes {
+                self.observe("voters_stay", format!("{voters} of {} nodes vote", self.plan.nodes));
+            }
+        }
+    }
+
+    fn found(&self, sim: &mut Sim<'_>) -> bool {
         let all: BTreeSet<NodeId> = (1..=self.plan.nodes).map(NodeId).collect();
         self.step_until(sim, "founding", || {
             let nodes = self.nodes.lock();
@@ -236,74 +315,50 @@ impl World {
                 status.voters == all && !status.changing
             };
             nodes.len() as u64 == self.plan.nodes && nodes.values().all(founded)
-        });
+        })
     }
 
-    fn trouble(&self, sim: &mut Sim<'_>) {
+    fn trouble(&self, sim: &mut Sim<'_>, chaos: &mut Chaos<'_>) {
         let mut rng = StdRng::seed_from_u64(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let end = sim.elapsed() + self.plan.chaos;
         let mut next = sim.elapsed();
-        let mut down: BTreeMap<u64, Duration> = BTreeMap::new();
         while sim.elapsed() < end {
             if sim.elapsed() >= next {
-                let act = self.plan.draw(&mut rng);
-                self.perform(sim, &act, &mut down);
+                chaos.perform(sim, &self.plan.draw(&mut rng));
                 next = sim.elapsed() + self.plan.pause(&mut rng);
             }
             let now = sim.elapsed();
-            let due: Vec<u64> = down.iter().filter(|(_, up)| **up <= now).map(|(id, _)| *id).collect();
-            for id in due {
-                down.remove(&id);
-                sim.bounce(host(NodeId(id)));
-            }
+            chaos.follow_up(sim, now);
             self.step(sim);
-        }
-        down.into_keys().for_each(|id| sim.bounce(host(NodeId(id))));
-    }
-
-    fn perform(&self, sim: &mut Sim<'_>, act: &Act, down: &mut BTreeMap<u64, Duration>) {
-        tracing::info!(at = ?sim.elapsed(), ?act, "fault");
-        match act {
-            Act::Crash(ids, length) => {
-                for id in ids {
-                    if down.insert(*id, sim.elapsed() + *length).is_none() {
-                        self.crash(sim, *id);
-                    }
-                }
-            }
-            Act::Cut(pairs) => {
-                for (from, to) in pairs {
-                    sim.partition_oneway(host(NodeId(*from)), host(NodeId(*to)));
-                }
-            }
-            Act::Heal => self.heal(sim),
-            Act::Slow(id, delay) => self.machines[id].slow_down(*delay),
-        }
-    }
-
-    fn crash(&self, sim: &mut Sim<'_>, id: u64) {
-        sim.crash(host(NodeId(id)));
-        self.nodes.lock().remove(&id);
-        self.machines[&id].cut_power();
-    }
-
-    fn heal(&self, sim: &mut Sim<'_>) {
-        for a in 1..=self.plan.nodes {
-            for b in (1..=self.plan.nodes).filter(|b| *b != a) {
-                sim.repair_oneway(host(NodeId(a)), host(NodeId(b)));
-            }
         }
     }
 
     fn rest(&self, sim: &mut Sim<'_>) {
-        self.heal(sim);
-        self.machines.values().for_each(|machine| machine.slow_down(Duration::ZERO));
-        self.step_until(sim, "coming to rest", || self.finals.lock().len() as u64 == self.plan.nodes);
+        let whole = |id: &u64| !self.broken.lock().contains(id);
+        let all_read = || self.machines.keys().filter(|id| whole(id)).all(|id| self.finals.lock().contains_key(id));
+        if !self.step_until(sim, "coming to rest", all_read) {
+            return;
+        }
         let newest = |changes: &Seen| changes.changes().last().map(|change| change.revision);
         self.step_until(sim, "the watchers' last news", || {
-            let mut told = self.seen.values().map(newest);
+            let mut told = self.seen.iter().filter(|(id, _)| whole(id)).map(|(_, seen)| newest(seen));
             let first = told.next();
             told.all(|last| Some(last) == first)
         });
+    }
+
+    fn report(&self, simulated: Duration, real: Duration, faults: BTreeMap<&'static str, u64>) -> Report {
+        let broken = self.broken.lock().clone();
+        Report {
+            seed: self.seed,
+            operations: self.history.operations(),
+            observed: self.observed.lock().clone(),
+            trace: trace::finish(),
+            faults,
+            watchers: self.seen.iter().filter(|(id, _)| !broken.contains(id)).map(|(_, seen)| seen.changes()).collect(),
+            finals: self.finals.lock().values().cloned().collect(),
+            simulated,
+            real,
+        }
     }
 }

@@ -1,27 +1,40 @@
-//! The simulation finds what it is for: a node that acknowledges entries before they are synced loses them.
+//! The simulation finds what it is for: each bug put in on purpose violates an invariant that it names.
 
-use consensus::SeededBug;
-use sim::{Plan, judge, linearizable, plan::Fault};
+use std::path::Path;
 
-/// Runs in which the bug must show.
-const TRIES: u64 = 8;
+use sim::{child, plan::Flaw};
+
+/// Runs in which a bug must show.
+const TRIES: u64 = 16;
+
+/// Which invariants speak of each bug.
+const EXPECTED: [(Flaw, &[&str]); 10] = [
+    (Flaw::AcknowledgeBeforeSync, &["nothing_lost"]),
+    (Flaw::ForgetVotes, &["one_leader_a_term", "replicas_agree"]),
+    (Flaw::StaleReads, &["linearizable"]),
+    (Flaw::RetryUnderNewId, &["nothing_twice"]),
+    (Flaw::AcknowledgeUnclear, &["nothing_lost"]),
+    (Flaw::DenyUnclear, &["nothing_lost"]),
+    (Flaw::WatchSkips, &["watchers_agree"]),
+    (Flaw::WatchRepeats, &["watchers_agree"]),
+    (Flaw::ShrinkVoters, &["voters_stay"]),
+    (Flaw::ForgetPeers, &["quorum_reforms"]),
+];
+
+/// The first seed that finds this, and the invariant that tells of it.
+fn find(flaw: Flaw, expected: &[&str]) -> Option<(u64, String)> {
+    (1..=TRIES).find_map(|seed| {
+        let findings = child::run(Path::new(env!("CARGO_BIN_EXE_sim")), seed, Some(flaw));
+        let named = findings.violated.into_iter().find(|(name, _)| expected.contains(&&**name));
+        named.map(|(name, _)| (seed, name))
+    })
+}
 
 #[test]
-fn acknowledging_before_the_sync_is_found_out() {
-    let plan = Plan {
-        faults: vec![Fault::Blackout, Fault::SlowDisk],
-        bug: Some(SeededBug::AcknowledgeBeforeSync),
-        ..Plan::default()
-    };
-    let found = (1..=TRIES).any(|seed| {
-        let run = std::panic::catch_unwind(|| {
-            let report = sim::run(seed, &plan);
-            judge::nothing_lost(&report).is_err()
-                || judge::watchers_agree(&report).is_err()
-                || linearizable::check(&report.operations).is_err()
-        });
-        // A node or a watcher that breaks has found it out too.
-        run.unwrap_or(true)
-    });
-    assert!(found, "{TRIES} runs with lost writes looked sound");
+fn each_bug_put_in_on_purpose_is_found_and_named() {
+    for (flaw, expected) in EXPECTED {
+        let found = find(flaw, expected);
+        println!("{}: {found:?}", flaw.name());
+        assert!(found.is_some(), "{}: {TRIES} runs looked sound", flaw.name());
+    }
 }

@@ -1,0 +1,139 @@
+//! Carries faults out on the simulated machines and network, and takes them back. Main type: [`Chaos`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use net::NodeId;
+use turmoil::Sim;
+
+use crate::{disk::Machine, network::host, plan::Act, trace};
+
+/// Longest time that a message takes on a healthy path.
+pub(crate) const LATENCY: Duration = Duration::from_millis(8);
+
+/// A torn write ends the node by itself; after this time it is down in any case.
+const TEARING: Duration = Duration::from_millis(300);
+
+/// What follows a fault later.
+#[derive(Clone, Copy, Debug)]
+enum Later {
+    Up(u64),
+    Down(u64, Duration),
+    Cut(u64, u64),
+    Join(u64, u64),
+    Release(u64),
+}
+
+/// Which faults are in force, what is to follow, and what has been.
+pub(crate) struct Chaos<'a> {
+    machines: &'a BTreeMap<u64, Arc<Machine>>,
+    /// Called when a node is gone.
+    gone: Box<dyn Fn(u64) + 'a>,
+    down: BTreeSet<u64>,
+    later: BTreeMap<(Duration, u64), Later>,
+    placed: u64,
+    /// How often each kind of fault happened.
+    pub(crate) counts: BTreeMap<&'static str, u64>,
+}
+
+impl<'a> Chaos<'a> {
+    pub(crate) fn new(machines: &'a BTreeMap<u64, Arc<Machine>>, gone: impl Fn(u64) + 'a) -> Self {
+        let (down, later, counts) = Default::default();
+        Self { machines, gone: Box::new(gone), down, later, placed: 0, counts }
+    }
+
+    fn place(&mut self, at: Duration, what: Later) {
+        self.placed += 1;
+        self.later.insert((at, self.placed), what);
+    }
+
+    /// Begins a fault.
+    pub(crate) fn perform(&mut self, sim: &mut Sim<'_>, act: &Act) {
+        tracing::info!(at = ?sim.elapsed(), ?act, "fault");
+        trace::note("fault", (sim.elapsed(), act));
+        *self.counts.entry(act.kind()).or_default() += 1;
+        let now = sim.elapsed();
+        match act {
+            Act::Crash(ids, length) => ids.iter().for_each(|id| self.end(sim, *id, *length, Machine::cut_power)),
+            Act::Kill(ids, length) => ids.iter().for_each(|id| self.end(sim, *id, *length, Machine::kill)),
+            Act::Torn(id, changes, length) => {
+                if !self.down.contains(id) {
+                    self.machines[id].cut_power_after(*changes);
+                    self.place(now + TEARING, Later::Down(*id, *length));
+                }
+            }
+            Act::Cut(pairs) => {
+                for (from, to) in pairs {
+                    sim.partition_oneway(host(NodeId(*from)), host(NodeId(*to)));
+                }
+            }
+            Act::Flap(a, b, period, times) => {
+                for time in 0..*times {
+                    self.place(now + *period * (2 * time), Later::Cut(*a, *b));
+                    self.place(now + *period * (2 * time + 1), Later::Join(*a, *b));
+                }
+            }
+            Act::Stall(id, length) => {
+                self.others(*id).for_each(|other| sim.hold(host(NodeId(*id)), host(NodeId(other))));
+                self.place(now + *length, Later::Release(*id));
+            }
+            Act::Delay(a, b, delay) => sim.set_link_max_message_latency(host(NodeId(*a)), host(NodeId(*b)), *delay),
+            Act::Slow(id, delay) => self.machines[id].slow_down(*delay),
+            Act::Heal => self.heal(sim),
+        }
+    }
+
+    fn others(&self, id: u64) -> impl Iterator<Item = u64> + use<> {
+        let all: Vec<u64> = self.machines.keys().copied().collect();
+        all.into_iter().filter(move |other| *other != id)
+    }
+
+    fn end(&mut self, sim: &mut Sim<'_>, id: u64, length: Duration, how: impl Fn(&Machine)) {
+        if self.down.insert(id) {
+            how(&self.machines[&id]);
+            sim.crash(host(NodeId(id)));
+            (self.gone)(id);
+            self.place(sim.elapsed() + length, Later::Up(id));
+        }
+    }
+
+    /// Does what is due by now.
+    pub(crate) fn follow_up(&mut self, sim: &mut Sim<'_>, now: Duration) {
+        while let Some(first) = self.later.first_entry().filter(|first| first.key().0 <= now) {
+            match first.remove() {
+                Later::Up(id) => {
+                    self.down.remove(&id);
+                    sim.bounce(host(NodeId(id)));
+                }
+                Later::Down(id, length) => self.end(sim, id, length, Machine::cut_power),
+                Later::Cut(a, b) => sim.partition(host(NodeId(a)), host(NodeId(b))),
+                Later::Join(a, b) => sim.repair(host(NodeId(a)), host(NodeId(b))),
+                Later::Release(id) => {
+                    self.others(id).for_each(|other| sim.release(host(NodeId(id)), host(NodeId(other))));
+                }
+            }
+        }
+    }
+
+    fn heal(&self, sim: &Sim<'_>) {
+        for a in self.machines.keys() {
+            for b in self.others(*a) {
+                let (a, b) = (host(NodeId(*a)), host(NodeId(b)));
+                sim.repair_oneway(a.clone(), b.clone());
+                sim.set_link_max_message_latency(a, b, LATENCY);
+            }
+        }
+    }
+
+    /// Takes all faults back: everything that is down comes up, every path and disk is healthy.
+    pub(crate) fn rest(&mut self, sim: &mut Sim<'_>) {
+        while let Some((at, _)) = self.later.keys().next().copied() {
+            self.follow_up(sim, at); // what ends a node places its return
+        }
+        self.heal(sim);
+        self.machines.values().for_each(|machine| machine.slow_down(Duration::ZERO));
+    }
+}
