@@ -24,6 +24,7 @@ pub mod endpoints;
 pub mod event;
 pub mod ip_address;
 pub mod lease;
+pub mod limit_range;
 pub mod namespace;
 pub mod node;
 pub mod pod;
@@ -32,6 +33,7 @@ pub mod pod_template;
 pub mod priority_class;
 pub mod rbac;
 pub mod replica_set;
+pub mod resource_quota;
 pub mod secret;
 pub mod self_subject_review;
 pub mod service;
@@ -306,11 +308,13 @@ pub const KINDS: &[&Kind] = &[
     &config_map::CONFIG_MAP,
     &endpoints::ENDPOINTS,
     &event::CORE_EVENT,
+    &limit_range::LIMIT_RANGE,
     &namespace::NAMESPACE,
     &node::NODE,
     &pod::binding::BINDING,
     &pod::POD,
     &pod_template::POD_TEMPLATE,
+    &resource_quota::RESOURCE_QUOTA,
     &secret::SECRET,
     &service::SERVICE,
     &service_account::SERVICE_ACCOUNT,

@@ -1,6 +1,6 @@
 //! Admission: rules that need more than the object itself. What was looked at becomes a guard of the write.
 //! Spec: <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/>
-//! (NamespaceLifecycle, NodeRestriction; the escalation check of RBAC objects).
+//! (NamespaceLifecycle, NodeRestriction; LimitRanger, ResourceQuota; the escalation check of RBAC objects).
 
 use api::{
     kinds::{Kind, namespace::NAMESPACE, pod::POD, priority_class::PRIORITY_CLASS},
@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod pod;
+pub mod quota;
 
 /// Completes a new object, served form and defaulted, from what other objects say; what was read becomes guards.
 pub type Complete = fn(&View, &mut Value) -> Result<Vec<Guard>, ApiError>;

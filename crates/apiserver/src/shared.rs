@@ -36,6 +36,8 @@ pub struct Shared {
     pub writes: Arc<Semaphore>,
     /// What Services are given.
     pub pools: Pools,
+    /// Where writers that a quota counts wait for their turn.
+    pub lanes: crate::admit::quota::Lanes,
     /// Ends watches when the server stops.
     pub closing: CancellationToken,
     /// The CA clients pin, in PEM.
@@ -81,6 +83,7 @@ impl Shared {
             reads: Arc::new(Semaphore::new(config.max_reads_in_flight)),
             writes: Arc::new(Semaphore::new(config.max_writes_in_flight)),
             pools,
+            lanes: crate::admit::quota::Lanes::default(),
             closing: CancellationToken::new(),
             config,
             serving_ca_pem,

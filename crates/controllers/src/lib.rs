@@ -27,6 +27,7 @@ pub mod node_lifecycle;
 pub mod plan;
 pub mod pod_gc;
 pub mod replica_set;
+pub mod resource_quota;
 pub mod root_ca;
 pub mod service_account;
 mod service_pods;
@@ -87,6 +88,7 @@ pub const CONTROLLERS: &[Controller] = &[
     node_lifecycle::CONTROLLER,
     pod_gc::CONTROLLER,
     replica_set::CONTROLLER,
+    resource_quota::CONTROLLER,
     root_ca::CONTROLLER,
     service_account::CONTROLLER,
     taint_eviction::CONTROLLER,

@@ -28,7 +28,7 @@ mod label_keys;
 mod subresource;
 mod table;
 mod update;
-mod validate;
+pub(super) mod validate;
 
 /// Core v1 Pod.
 pub static POD: Kind = Kind {

@@ -1,17 +1,18 @@
 //! What a new pod is given by the cluster: its ServiceAccount with a token and pull secrets, its priority, how long it bears a
 //! node that is gone. Main function: [`complete`]. Spec:
 //! <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/> (ServiceAccount, Priority,
-//! DefaultTolerationSeconds, RuntimeClass). Leaves out LimitRange, ResourceQuota and pod security, until there are those kinds.
+//! DefaultTolerationSeconds, RuntimeClass, LimitRanger). Leaves out pod security.
 
 use api::{
     kinds::{
         Kind,
+        limit_range::LIMIT_RANGE,
         pod::{POD, tolerations},
         priority_class::{self, PRIORITY_CLASS},
         read::{is_true, items, text},
         service_account::SERVICE_ACCOUNT,
     },
-    meta, names,
+    limits, meta, names,
     status::{GroupResource, Status},
 };
 use serde_json::{Value, json};
@@ -41,10 +42,21 @@ pub(super) fn complete(view: &View, pod: &mut Value) -> Guards {
     tolerations::fill(pod);
     let mut guards = service_account(view, pod)?;
     guards.extend(priority(view, pod)?);
+    guards.extend(limit_ranges(view, pod)?);
     match text(pod, "/spec/runtimeClassName") {
         "" => Ok(guards),
         class => Err(refused(pod, &format!("pod rejected: RuntimeClass {class:?} not found"))),
     }
+}
+
+/// Every range fills in what is open, then the pod must keep to all.
+fn limit_ranges(view: &View, pod: &mut Value) -> Guards {
+    let prefix = object::prefix(&LIMIT_RANGE, meta::namespace(pod));
+    let records: Vec<_> = view.range(&prefix, None).collect();
+    let ranges: Vec<Value> = records.iter().map(|record| object::decode(record)).collect();
+    ranges.iter().for_each(|range| limits::fill(range, pod));
+    ranges.iter().try_for_each(|range| limits::check(range, pod)).map_err(|why| refused(pod, &why))?;
+    Ok(records.iter().map(|record| Guard::Unchanged(record.key.clone(), record.modified)).collect())
 }
 
 fn refused(pod: &Value, why: &str) -> ApiError {

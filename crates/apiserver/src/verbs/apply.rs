@@ -12,6 +12,7 @@ use store::View;
 
 use super::{create, update};
 use crate::{
+    admit,
     commit::{self, Step},
     form, object,
     options::WriteOptions,
@@ -43,6 +44,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: &Request, options: &Wr
         }
         None => create_step(shared, view, request, options, &config, &uid),
     };
+    let _turn = admit::quota::turn(shared, target.kind, &target.namespace).await?;
     let reply = commit::run(shared, options.terms(), contended, decide).await?;
     let told = if reply.code == 201 { (target.kind.hooks.warnings)(&config) } else { Vec::new() };
     Ok(reply.warn(warnings).warn(told))

@@ -71,6 +71,7 @@ async fn create_named(
         Some(object) => decide(shared, view, request, object, Vec::new()),
         None => complete_and_decide(shared, view, request, options, object.clone(), ownership::created),
     };
+    let _turn = admit::quota::turn(shared, kind, meta::namespace(&object)).await?;
     let made = commit::run(shared, options.terms(), contended, settle).await;
     made.map(|reply| if options.dry_run { unversioned(kind, reply) } else { reply })
 }
@@ -154,6 +155,8 @@ fn decide(
     }
     guards.extend(admit::create(shared, view, request, object)?);
     guards.push(Guard::Absent(Arc::clone(&key)));
+    let (unchanged, counted) = admit::quota::charge(view, request, kind, None, object)?;
+    guards.extend(unchanged);
     let mut object = Cow::Borrowed(object);
     let given = allocate::written(&shared.pools, view, request.now, kind, None, &mut object)?;
     let reply = Box::new(|revision, ops: Vec<store::Op>| {
@@ -162,5 +165,6 @@ fn decide(
     });
     let mut ops = vec![object::put(kind, key, &object)];
     ops.extend(given);
+    ops.extend(counted);
     Ok(Step::Write(Write { guards, ops, reply }))
 }

@@ -41,6 +41,8 @@ pub(crate) async fn change(
     let target = &request.target;
     let key = object::key(target.kind, &target.namespace, &target.name);
     let contended = || ApiError::contended(target.kind, &target.name);
+    let grows = admit::quota::grows(target.kind, target.sub.map_or("", |sub| sub.name));
+    let _turn = if grows { admit::quota::turn(shared, target.kind, &target.namespace).await? } else { None };
     let decide = |view: &View| {
         let record = view.get(&key).ok_or_else(|| ApiError::not_found(target.kind, &target.name))?;
         let old = object::served(target.kind, record);
@@ -111,6 +113,8 @@ pub(super) fn step(
         ops.extend(allocate::removed(kind, old));
         return Ok(Step::Write(Write { guards, ops, reply: gone(new) }));
     }
+    let (unchanged, counted) = admit::quota::charge(view, request, kind, Some(old), &new)?;
+    guards.extend(unchanged);
     let mut new = Cow::Owned(new);
     let given = allocate::written(&shared.pools, view, request.now, kind, Some(old), &mut new)?;
     kind.to_storage(new.to_mut());
@@ -125,6 +129,7 @@ pub(super) fn step(
     });
     let mut ops = vec![put];
     ops.extend(given);
+    ops.extend(counted);
     Ok(Step::Write(Write { guards, ops, reply }))
 }
 

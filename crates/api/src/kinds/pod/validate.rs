@@ -17,11 +17,11 @@ mod container;
 mod env;
 mod mount;
 mod probe;
-mod resources;
+pub(in crate::kinds) mod resources;
 mod scheduling;
 mod security;
 mod volume;
-mod words;
+pub(in crate::kinds) mod words;
 
 use container::has_spaces_around;
 use scheduling::tolerations;

@@ -48,7 +48,7 @@ const COMPUTE: &[&str] = &["cpu", "memory"];
 const HUGE_PAGES: &str = "hugepages-";
 
 /// Checks the name of a resource; adds its errors at the path.
-pub(super) type NameCheck = fn(&str, &Path<'_>, &mut Errors);
+pub(in crate::kinds) type NameCheck = fn(&str, &Path<'_>, &mut Errors);
 
 /// `resources` of a container.
 pub(super) fn of_container(spec: &Value, container: &Value, path: &Path<'_>, errors: &mut Errors) {
@@ -108,7 +108,7 @@ fn within(
 }
 
 /// Names and amounts.
-pub(super) fn amounts<'a>(
+pub(in crate::kinds) fn amounts<'a>(
     list: impl Iterator<Item = (&'a str, &'a Value)>,
     check_name: NameCheck,
     path: &Path<'_>,
@@ -143,17 +143,31 @@ fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 
-fn resource_name(name: &str, path: &Path<'_>, errors: &mut Errors) -> bool {
+/// Any resource; whether its name is sound.
+pub(in crate::kinds) fn resource_name(name: &str, path: &Path<'_>, errors: &mut Errors) -> bool {
     let before = errors.0.len();
     qualified(name, path, errors);
-    if errors.0.len() == before && !name.contains('/') && !STANDARD.contains(&name) && !name.starts_with(HUGE_PAGES) {
+    if errors.0.len() == before
+        && !name.contains('/')
+        && !STANDARD.contains(&name)
+        && !name.trim_start_matches("requests.").starts_with(HUGE_PAGES)
+    {
         errors.invalid(path, name, "must be a standard resource type or fully qualified");
     }
     errors.0.len() == before
 }
 
+/// A resource that a namespace may have a quota of.
+pub(in crate::kinds) fn quota_name(name: &str, path: &Path<'_>, errors: &mut Errors) {
+    resource_name(name, path, errors);
+    let huge = name.trim_start_matches("requests.").starts_with(HUGE_PAGES);
+    if !name.contains('/') && !huge && !STANDARD.iter().any(|known| *known == name && name != "storage") {
+        errors.invalid(path, name, "must be a standard resource for quota");
+    }
+}
+
 /// A resource that a container may ask for.
-pub(super) fn container_name(name: &str, path: &Path<'_>, errors: &mut Errors) {
+pub(in crate::kinds) fn container_name(name: &str, path: &Path<'_>, errors: &mut Errors) {
     resource_name(name, path, errors);
     if !name.contains('/') {
         if !OF_CONTAINERS.contains(&name) && !name.starts_with(HUGE_PAGES) {

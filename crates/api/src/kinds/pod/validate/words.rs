@@ -29,7 +29,7 @@ pub(in super::super) fn subdomain(value: &str, path: &Path<'_>, errors: &mut Err
 }
 
 /// Label key.
-pub(in super::super) fn qualified(value: &str, path: &Path<'_>, errors: &mut Errors) {
+pub(in crate::kinds) fn qualified(value: &str, path: &Path<'_>, errors: &mut Errors) {
     all(names::qualified_name(value), value, path, errors);
 }
 
