@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::context::Context;
 use crate::host::Error;
 
-/// Answered at once with [`Echo`].
+/// Answered at once with what the answerer's clock says.
 pub const ECHO: Method = Method(0x2c);
 
 /// Largest answer, in bytes.

@@ -34,9 +34,8 @@ async fn cluster() -> (ApiServer, Client) {
 
 /// A quota whose controller has counted: nothing yet.
 async fn limit(admin: &Client, hard: Value) {
-    let made =
-        admin.create(&RESOURCE_QUOTA, "default", &json!({ "metadata": { "name": "q" }, "spec": { "hard": hard } }));
-    let mut quota = made.await.unwrap();
+    let quota = json!({ "metadata": { "name": "q" }, "spec": { "hard": hard } });
+    let mut quota = admin.create(&RESOURCE_QUOTA, "default", &quota).await.unwrap();
     let none = hard.as_object().unwrap().keys().map(|name| (name.clone(), json!("0"))).collect();
     quota["status"] = json!({ "hard": hard, "used": Value::Object(none) });
     admin.update(&RESOURCE_QUOTA, "status", &quota).await.unwrap();

@@ -1,5 +1,5 @@
 //! ResourceQuota: what a write counts for goes into the same transaction as the write, so that no number of clients at once
-//! gets past a quota. Main functions: [`charge`] and [`turn`]. Spec: <https://kubernetes.io/docs/concepts/policy/resource-quotas/>.
+//! gets past a quota. Main functions: `charge` and `turn`. Spec: <https://kubernetes.io/docs/concepts/policy/resource-quotas/>.
 //!
 //! Counting down is the controller's: it sums up anew when something goes. A write that was decided before there was a quota,
 //! and arrives after, would be counted by neither: the flag of a namespace changes with each new quota, and every write that can

@@ -14,6 +14,42 @@ const PERIOD_LIMIT: u64 = 86_400;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChaosCommand {
+    #[command(flatten)]
+    Fault(FaultCommand),
+    /// Undo faults
+    Heal {
+        /// Of this node only [default: all]
+        node: Option<String>,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Show which faults are on
+    Status {
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Break nodes at random, one after the other, and report; fails where the cluster does not get well again
+    Run {
+        /// How long
+        #[arg(long, default_value_t = 5)]
+        minutes: u64,
+        /// Same seed, same faults [default: a random one, which is printed]
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+}
+
+/// What breaks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FaultCommand {
     /// Cut a node's power: no process is left
     Kill {
         /// End this program only
@@ -57,35 +93,6 @@ pub(crate) enum ChaosCommand {
         delay: Duration,
         #[command(flatten)]
         at: Where,
-    },
-    /// Undo faults
-    Heal {
-        /// Of this node only [default: all]
-        node: Option<String>,
-        #[command(flatten)]
-        cluster: Cluster,
-    },
-    /// Show which faults are on
-    Status {
-        /// How to print
-        #[arg(short, long, value_enum, default_value_t = Output::Table)]
-        output: Output,
-        #[command(flatten)]
-        cluster: Cluster,
-    },
-    /// Break nodes at random, one after the other, and report; fails where the cluster does not get well again
-    Run {
-        /// How long
-        #[arg(long, default_value_t = 5)]
-        minutes: u64,
-        /// Same seed, same faults [default: a random one, which is printed]
-        #[arg(long)]
-        seed: Option<u64>,
-        /// How to print
-        #[arg(short, long, value_enum, default_value_t = Output::Table)]
-        output: Output,
-        #[command(flatten)]
-        cluster: Cluster,
     },
 }
 
@@ -145,19 +152,18 @@ impl From<CutFlags> for Cut {
     }
 }
 
-impl ChaosCommand {
-    /// The fault that it makes, and where; otherwise itself.
-    pub(crate) fn fault(self) -> Result<(Kind, Where), Self> {
+impl FaultCommand {
+    /// The fault that it makes, and where.
+    pub(crate) fn fault(self) -> (Kind, Where) {
         match self {
-            Self::Kill { only, at } => Ok((Kind::Kill { only }, at)),
-            Self::Pause { only, all, at } => Ok((Kind::Pause { only: (!all).then_some(only) }, at)),
-            Self::Partition { cut, at } => Ok((Kind::Partition(cut.into()), at)),
-            Self::Loss { percent, cut, at } => Ok((Kind::Loss { cut: cut.into(), per_mille: percent }, at)),
+            Self::Kill { only, at } => (Kind::Kill { only }, at),
+            Self::Pause { only, all, at } => (Kind::Pause { only: (!all).then_some(only) }, at),
+            Self::Partition { cut, at } => (Kind::Partition(cut.into()), at),
+            Self::Loss { percent, cut, at } => (Kind::Loss { cut: cut.into(), per_mille: percent }, at),
             Self::SlowDisk { delay, at } => {
                 let delay_millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-                Ok((Kind::SlowDisk { delay_millis }, at))
+                (Kind::SlowDisk { delay_millis }, at)
             }
-            other => Err(other),
         }
     }
 }

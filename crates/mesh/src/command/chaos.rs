@@ -14,18 +14,17 @@ use crate::cli::Output;
 
 /// Carries out a command that breaks or mends.
 pub(crate) async fn run(command: ChaosCommand) -> Result<()> {
-    let command = match command.fault() {
-        Ok((kind, at)) => return make(kind, at).await,
-        Err(command) => command,
-    };
     match command {
+        ChaosCommand::Fault(command) => {
+            let (kind, at) = command.fault();
+            make(kind, at).await
+        }
         ChaosCommand::Heal { node, cluster } => heal(&open(&cluster)?, node.as_deref()),
         ChaosCommand::Status { output, cluster } => status(&open(&cluster)?, output),
         ChaosCommand::Run { minutes, seed, output, cluster } => {
             let period = Duration::from_secs(minutes.saturating_mul(60));
             storm::run(&open(&cluster)?, period, seed.unwrap_or_else(rand::random), output).await
         }
-        _ => Ok(()),
     }
 }
 
