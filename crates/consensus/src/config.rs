@@ -80,6 +80,9 @@ impl Config {
             enable_pre_vote: Some(true),
             // A leader that hears nobody falls silent now and then, so that followers which only hear it can elect another.
             quorum_loss_probe_interval: Some(most * 2),
+            // A leader that lost the unsynced end of its log in a power cut would write other entries under the term and
+            // index at which its followers hold the lost ones: after a restart it has to be elected anew.
+            enable_leader_restore: Some(false),
             max_payload_entries: APPEND_ENTRIES,
             install_snapshot_timeout: milliseconds(self.snapshot_timeout),
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_entries),

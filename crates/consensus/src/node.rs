@@ -93,6 +93,7 @@ impl Node {
         let raft = Raft::new(id, raft_config, Peers(dial.clone()), log.clone(), machine)
             .await
             .map_err(|fatal| StartError::Inconsistent(fatal.to_string()))?;
+        elect_the_only_voter(id, &raft).await;
         let inner = Arc::new(Inner {
             id,
             raft,
@@ -219,6 +220,15 @@ impl Node {
             warn!(%error, "agreement did not stop cleanly");
         }
         self.inner.published.hub.disconnect_all();
+    }
+}
+
+/// A voter without others need not wait for anybody's silence.
+async fn elect_the_only_voter(id: NodeId, raft: &Raft) {
+    if raft.voter_ids().eq([id])
+        && let Err(fatal) = raft.trigger().elect(false).await
+    {
+        warn!(error = %fatal, "not elected at once");
     }
 }
 
