@@ -92,7 +92,6 @@ async fn a_range_fills_in_and_refuses() {
     let range = json!({ "metadata": { "name": "r" }, "spec": { "limits": [item] } });
     let range = admin.create(&LIMIT_RANGE, "default", &range).await.unwrap();
     assert_eq!(range["spec"]["limits"][0]["default"], json!({ "cpu": "1" }));
-    admin.create(&api::kinds::service_account::SERVICE_ACCOUNT, "default", &named("default")).await.unwrap();
     let pod = |resources: Value| json!({ "metadata": { "name": "p" }, "spec": { "containers": [{ "name": "c", "image": "a:1", "resources": resources }] } });
     let error = admin.create(&POD, "default", &pod(json!({ "limits": { "cpu": "2" } }))).await.unwrap_err();
     let words = "pods \"p\" is forbidden: maximum cpu usage per Container is 1, but limit is 2";

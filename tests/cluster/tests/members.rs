@@ -1,8 +1,13 @@
 //! Founding, joining, growing and restarting: DESIGN, "Voters manage themselves" and "Identity, joining, trust".
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use cluster::{Cluster, Launch, Node, Steps, named};
 use serde_json::Value;
+
+/// How long what spreads by gossip may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_cluster_grows_from_one_node_to_three_voters_and_comes_back_after_a_restart() {
@@ -12,7 +17,7 @@ fn a_cluster_grows_from_one_node_to_three_voters_and_comes_back_after_a_restart(
     cluster.grow().unwrap();
     steps.step("of two nodes one votes and one stands by", || {
         cluster.settle()?;
-        cluster::eventually("a standby", std::time::Duration::from_secs(30), || check(&cluster, &["n1"], &["n2"]))
+        cluster::eventually("a standby", PATIENCE, || check(&cluster, &["n1"], &["n2"]))
     });
     steps.step("the API answers on the standby", || api_answers(&cluster, 1));
     cluster.grow().unwrap();
@@ -20,7 +25,9 @@ fn a_cluster_grows_from_one_node_to_three_voters_and_comes_back_after_a_restart(
         cluster.settle()?;
         check(&cluster, &["n1", "n2", "n3"], &[])
     });
-    steps.step("status tells a person the same", || status_for_people(&cluster.nodes[1]));
+    steps.step("status tells a person the same", || {
+        cluster::eventually("gossip from all", PATIENCE, || status_for_people(&cluster.nodes[1]))
+    });
     steps.step("the API answers on each of them", || (0..3).try_for_each(|node| api_answers(&cluster, node)));
     steps.step("joining again changes nothing and says so", || join_again(&mut cluster));
     steps.step("a restart of all nodes resumes", || restart_all(&mut cluster));
