@@ -7,7 +7,7 @@ use openraft::{async_runtime::watch::WatchReceiver, errors::Fatal};
 use parking_lot::Mutex;
 use store::State;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Notify, Semaphore, watch},
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
@@ -33,6 +33,9 @@ pub(crate) type Raft = openraft::Raft<TypeConfig, Machine>;
 
 /// How long handing over leadership may delay a shutdown.
 const HANDOVER_LIMIT: Duration = Duration::from_secs(1);
+
+/// Between two handovers because of full disks: where all are full, leadership is not to run in circles.
+const FULL_HANDOVER_PERIOD: Duration = Duration::from_secs(30);
 
 /// Why a node could not start.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) contact: Arc<Contact>,
     pub(crate) reads: ReadIndex,
     pub(crate) in_flight: Semaphore,
+    /// A proposal was refused because this node's disk is full.
+    pub(crate) refused_full: Notify,
 }
 
 impl Node {
@@ -104,12 +109,14 @@ impl Node {
             contact: Arc::new(Contact::new()),
             reads: ReadIndex::default(),
             in_flight: Semaphore::new(config.proposals_in_flight),
+            refused_full: Notify::new(),
             config,
         });
         let mut tasks = JoinSet::new();
         let progress = inner.published.progress.subscribe();
         tasks.spawn(leadership::follow(inner.raft.clone(), progress.clone(), inner.leadership.clone()));
         tasks.spawn(end_watches_without_leader(inner.clone()));
+        tasks.spawn(hand_over_when_full(inner.clone()));
         tasks.spawn(snapshot_by_size(inner.clone(), log, progress));
         Ok(Self { inner, snapshots, tasks: Mutex::new(tasks) })
     }
@@ -242,6 +249,20 @@ async fn end_watches_without_leader(inner: Arc<Inner>) {
         }
         let wait = limit.checked_sub(age).unwrap_or(limit);
         sleep_until(Instant::now() + wait.max(inner.config.heartbeat)).await;
+    }
+}
+
+/// One full disk is not to stop the writes of all: another voter may have room.
+async fn hand_over_when_full(inner: Arc<Inner>) {
+    loop {
+        inner.refused_full.notified().await;
+        if !inner.log.is_full() || !inner.raft.is_leader() {
+            continue;
+        }
+        let Some(heir) = inner.heir() else { continue };
+        let moved = timeout(HANDOVER_LIMIT, inner.transfer_leader(heir)).await;
+        warn!(%heir, handed_over = matches!(moved, Ok(Ok(()))), "leader's disk is full");
+        sleep_until(Instant::now() + FULL_HANDOVER_PERIOD).await;
     }
 }
 

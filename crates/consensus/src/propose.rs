@@ -28,6 +28,9 @@ const OPEN_LIMIT: Duration = Duration::from_secs(1);
 /// How long the leader may take for one forwarded command, before it is asked again: many slow disk syncs.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
+/// How long the proposals of a group wait for a leader whose disk is not full: a handover with room to spare.
+const FULL_LIMIT: Duration = Duration::from_secs(3);
+
 /// What came of sending a command once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
@@ -67,6 +70,8 @@ impl Inner {
             match timeout_at(deadline, self.attempt(leader, bytes.clone())).await {
                 Ok(Attempt::Applied(index, outcome)) => return Ok((index, outcome)),
                 Ok(Attempt::Refused(reason)) if doubt.is_none() => return Err(WriteError::NotAccepted(reason)),
+                // Asked again while another voter, which may have room, takes over.
+                Ok(Attempt::Full(_)) if Instant::now() < self.full_until(deadline) => {}
                 Ok(Attempt::Full(reason)) if doubt.is_none() => return Err(WriteError::Full(reason)),
                 // An earlier try may be in the log of the leader that has no room now: it may be applied yet.
                 Ok(Attempt::Full(reason)) => return Err(WriteError::Unknown(reason)),
@@ -86,19 +91,43 @@ impl Inner {
         }
     }
 
+    /// Until when a proposal waits for a leader with a disk that has room.
+    fn full_until(&self, deadline: Instant) -> Instant {
+        let others = self.raft.voter_ids().nth(1).is_some();
+        let waiting = if others { FULL_LIMIT.min(self.config.propose_timeout) } else { Duration::ZERO };
+        deadline - self.config.propose_timeout + waiting
+    }
+
     async fn attempt(&self, leader: Option<NodeId>, bytes: Bytes) -> Attempt {
         match leader {
             Some(leader) if leader == self.id => self.propose_here(bytes).await,
-            Some(leader) => self.forward(leader, &bytes).await,
-            None => Attempt::NotLeader(None),
+            Some(leader) => match self.in_touch() {
+                Ok(()) => self.forward(leader, &bytes).await,
+                Err(reason) => Attempt::Refused(reason),
+            },
+            None => self.in_touch().map_or_else(Attempt::Refused, |()| Attempt::NotLeader(None)),
         }
+    }
+
+    /// Refuses what could only lie in wait on a node that was cut off: a leader among a minority does not know yet that
+    /// others lead, and what it takes may be applied or lost once it is back.
+    fn in_touch(&self) -> Result<(), String> {
+        let age = self.contact.age(&self.raft);
+        if age <= self.config.leaderless_limit {
+            return Ok(());
+        }
+        Err(format!("no quorum has been reached for {} s", age.as_secs()))
     }
 
     /// Proposes to this node's own Raft, which must lead.
     pub(crate) async fn propose_here(&self, bytes: Bytes) -> Attempt {
         let full = || format!("no space is left on the disk of {}", self.id);
         if self.log.is_full() {
+            self.refused_full.notify_one();
             return Attempt::Full(full());
+        }
+        if let Err(reason) = self.in_touch() {
+            return Attempt::Refused(reason);
         }
         match timeout(ANSWER_LIMIT, self.raft.client_write(Proposal(bytes))).await {
             Ok(Ok(written)) => match written.data.0 {
