@@ -132,10 +132,10 @@ async fn websocket<S: AsyncRead + AsyncWrite>(
                 // One that is not taken is followed by another.
                 Message::Ping(payload) => drop(pongs.try_send(payload)),
                 Message::Data(data) => {
-                    if let Some(message) = incoming(&data, is_text)
-                        && input.send(message).await.is_err()
-                    {
-                        break;
+                    if let Some(message) = incoming(&data, is_text) {
+                        // What comes after the command's end is read all the same: a client that is sending yet would be
+                        // cut off before it hears how the command ended.
+                        let _ = input.send(message).await;
                     }
                 }
             }
@@ -289,5 +289,35 @@ async fn read(is_stdin: bool, mut stream: spdy::Stream, input: mpsc::Sender<Inco
     if is_stdin {
         // Nobody listens to the end of what has ended.
         let _ = input.send(Incoming::StdinEnd).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_is_sending_yet_hears_how_the_command_ended() {
+        let (server, mut client) = duplex(1 << 16);
+        let (input, from) = mpsc::channel(QUEUE);
+        let (to, output) = mpsc::channel(QUEUE);
+        drop(from); // the command has ended
+        let stdin = [0x82, 0x83, 0, 0, 0, 0, STDIN, b'a', b'b'];
+        let goodbye = [0x88, 0x80, 0, 0, 0, 0];
+        let speaking = async {
+            let mut connected = [0; 3];
+            client.read_exact(&mut connected).await.expect("the word that it is connected");
+            client.write_all(&stdin).await.expect("taken");
+            to.send(Outgoing::Ended(Bytes::from_static(b"{}"))).await.expect("taken");
+            let mut said = [0; 9];
+            client.read_exact(&mut said).await.expect("the end");
+            client.write_all(&goodbye).await.expect("taken");
+            said
+        };
+        let (served, said) = tokio::join!(websocket(server, V5, input, output), speaking);
+        served.expect("ends well");
+        assert_eq!(said, [0x82, 3, ERROR, b'{', b'}', 0x88, 2, 3, 0xe8]);
     }
 }
