@@ -49,6 +49,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("api-types", &["api"]),
     ("store", &[]),
     ("wal", &[]),
+    ("base2histogram", &[]),
     ("membership", &["store"]),
     ("net", &["membership"]),
     ("auth", &["api"]),
