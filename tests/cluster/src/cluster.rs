@@ -38,13 +38,21 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::start`].
     pub fn start_in(root: TempDir, size: usize) -> Result<Self> {
+        Self::start_with(root, size, "")
+    }
+
+    /// As [`Cluster::start_in`], with more arguments for each node. A node that is restarted gets them no more.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn start_with(root: TempDir, size: usize, more: &str) -> Result<Self> {
         let mut founder = Node::new(root.path(), "n1")?;
-        founder.launch(Launch::Up, "")?;
+        founder.launch(Launch::Up, more)?;
         let line = founder.says("mesh join")?.trim().to_owned();
         let mut cluster = Self { nodes: vec![founder], line, root };
         for number in 2..=size {
             let mut node = Node::new(cluster.root(), &format!("n{number}"))?;
-            node.launch(Launch::Join(&cluster.line), "")?;
+            node.launch(Launch::Join(&cluster.line), more)?;
             cluster.nodes.push(node);
         }
         for node in &cluster.nodes[1..] {
