@@ -1,15 +1,11 @@
-//! `cargo xtask bench`: what one durable node does under load and what it costs, and how fast three replace a leader.
+//! `cargo xtask bench`: what nodes do under load, what they cost, and how fast they are there; one row each of `bench/rows.rs`.
 //!
-//! The load is `examples/load`. Everything is on one machine, client included: compare CPU per request before rates.
-//! Leaves out pods, Services and the pod network: there are none yet.
+//! The load is `examples/load`. Everything is on one machine, client included: compare processor time for an operation
+//! before rates, which fall when a neighbour computes. Leaves out the reference itself: its figures are in the rows.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Instant,
-};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     build::build,
@@ -18,149 +14,128 @@ use crate::{
     workspace::{Features, Workspace},
 };
 
+mod costs;
+mod lab;
 mod node;
+mod pods;
+mod row;
+mod rows;
+mod sample;
+mod sandbox;
+mod times;
+mod traffic;
 
-use node::{Node, remove};
+use lab::{Lab, Programs};
+use row::Row;
+use rows::ROWS;
 
-/// Number of the first node, which gives its ports: a demo may go on running.
-const FIRST: u16 = 4;
+/// What is built besides the binary under test: the load, and the scheduler's own bench.
+const BUILT: &[&str] = &["-p", "mesh", "-p", "xtask", "-p", "scheduler", "--example", "load", "--example", "bench"];
 
-/// Leaders killed; the slowest and the middle one are told.
-const KILLS: usize = 7;
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
+    /// Only rows whose name begins so; several by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    only: Vec<String>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
     /// Measure the release profile (its build takes many minutes) instead of `fast`
     #[arg(long)]
     release: bool,
-    /// How long each row takes
-    #[arg(long, default_value_t = 5)]
+    /// Measure this binary instead of building one: another release, say
+    #[arg(long, value_name = "FILE")]
+    mesh: Option<PathBuf>,
+    /// How long a rate is measured
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
+    /// How often starts are repeated; pods, containers and kills four times as often
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    repeats: u16,
 }
 
 /// Builds, measures, prints.
 ///
 /// # Errors
-/// Where a build, a node or a request fails.
+/// Where a build, a node or a request fails; rows that can be measured are, all the same.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let chosen = chosen(&options.only)?;
     system::install(PACKAGES)?;
     let workspace = Workspace::load(Features::Default)?;
-    let folder = workspace.root.join("target/bench");
     let profile = if options.release { "release" } else { "fast" };
-    let built = build(&workspace.root, profile, &["-p", "mesh", "-p", "xtask", "--bin", "mesh", "--example", "load"])?;
+    let binary: &[&str] = if options.mesh.is_some() { &[] } else { &["--bin", "mesh"] };
+    let built = build(&workspace.root, profile, &[BUILT, binary].concat())?;
     let program = |name: &str| built.get(name).cloned().with_context(|| format!("cargo built no {name}"));
-    let bench = Bench { mesh: program("mesh")?, load: program("load")?, folder };
-    bench.clear()?;
-    std::fs::create_dir_all(&bench.folder).with_context(|| format!("cannot make {}", bench.folder.display()))?;
-    println!("profile {profile}, TLS, RBAC and fsync on, client on the same machine\n");
-    let measured = bench.one(options.seconds).and_then(|()| bench.three());
-    bench.clear()?;
-    measured
+    let programs = Programs {
+        mesh: options.mesh.clone().map_or_else(|| program("mesh"), Ok)?,
+        load: program("load")?,
+        scheduler: program("bench")?,
+        folder: workspace.root.join("target/bench"),
+    };
+    let mut lab = Lab::open(programs, options.seconds, options.repeats)?;
+    if options.output == Output::Table {
+        println!("profile {profile}; TLS, RBAC and fsync on; client on the same machine; ConfigMaps of 1 KiB\n");
+        row::print_head();
+    }
+    let failed = measure(&chosen, &mut lab, options.output);
+    lab.close()?;
+    if failed.is_empty() { Ok(()) } else { bail!("{} rows failed:\n{}", failed.len(), failed.join("\n")) }
 }
 
-struct Bench {
-    mesh: PathBuf,
-    load: PathBuf,
-    folder: PathBuf,
+fn chosen(only: &[String]) -> Result<Vec<&'static Row>> {
+    let names = || ROWS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
+    if let Some(unknown) = only.iter().find(|name| !ROWS.iter().any(|row| row.name.starts_with(name.as_str()))) {
+        bail!("--only {unknown}: no row's name begins so; there are {}", names());
+    }
+    Ok(ROWS.iter().filter(|row| only.is_empty() || only.iter().any(|name| row.name.starts_with(name))).collect())
 }
 
-impl Bench {
-    /// Ends what runs and removes what it kept.
-    fn clear(&self) -> Result<()> {
-        remove(&self.folder)
-    }
-
-    fn kubeconfig(&self, node: &Node) -> Result<PathBuf> {
-        let path = self.folder.join("kubeconfig");
-        std::fs::write(&path, node.ask(&["kubeconfig"])?)?;
-        Ok(path)
-    }
-
-    fn one(&self, seconds: u32) -> Result<()> {
-        let mut node = Node::new(&self.mesh, &self.folder, FIRST);
-        let founded = started(&mut node)?;
-        let pid = node.pid().context("the node runs")?;
-        let idle = resident(pid)?;
-        let kubeconfig = self.kubeconfig(&node)?;
-        let mut rows = self.load("rows", &node.server, &kubeconfig, pid);
-        system::run(rows.arg(seconds.to_string()))?;
-        let loaded = resident(pid)?;
-        node.kill()?;
-        let again = started(&mut node)?;
-        println!("\n{:<34} {founded:>9} ms", "start to ready, a new cluster");
-        println!("{:<34} {again:>9} ms", "start to ready, after that load");
-        println!("{:<34} {:>9.1} MiB", "resident memory, idle", mib(idle));
-        println!("{:<34} {:>9.1} MiB", "resident memory, after the load", mib(loaded));
-        node.kill()?;
-        // Its ports and its folder are the first of the three's.
-        self.clear()?;
-        Ok(std::fs::create_dir_all(&self.folder)?)
-    }
-
-    fn three(&self) -> Result<()> {
-        let numbers = FIRST..FIRST + 3;
-        let mut nodes: Vec<Node> = numbers.map(|number| Node::new(&self.mesh, &self.folder, number)).collect();
-        started(&mut nodes[0])?;
-        let (kubeconfig, line) = (self.kubeconfig(&nodes[0])?, nodes[0].ask(&["token", "create"])?);
-        let mut joined = Vec::new();
-        for node in &mut nodes[1..] {
-            let start = Instant::now();
-            node.start(Some(&line))?;
-            node.ready()?;
-            joined.push(start.elapsed().as_millis());
+/// Prints each row as soon as it is measured; returns what failed.
+fn measure(rows: &[&Row], lab: &mut Lab, output: Output) -> Vec<String> {
+    let mut failed = Vec::new();
+    for row in rows {
+        let load = load_average().unwrap_or_default();
+        match ((row.run)(lab), output) {
+            (Ok(measured), Output::Table) => row.print(&measured, load),
+            (Ok(measured), Output::Json) => println!("{}", row.json(&measured, load)),
+            (Err(error), _) => {
+                eprintln!("{:<16} {error:#}", row.name);
+                failed.push(format!("{}: {error:#}", row.name));
+            }
         }
-        println!("{:<34} {:>9} ms", "start of a joining node to ready", joined.iter().max().unwrap_or(&0));
-        let mut gaps = Vec::new();
-        for _ in 0..KILLS {
-            gaps.push(self.gap(&mut nodes, &kubeconfig)?);
-        }
-        gaps.sort_unstable();
-        println!(
-            "{:<34} {:>9} ms, slowest of {KILLS} {} ms",
-            "leader killed to next write",
-            gaps[KILLS / 2],
-            gaps[KILLS - 1]
-        );
-        Ok(())
     }
-
-    fn gap(&self, nodes: &mut [Node], kubeconfig: &Path) -> Result<u64> {
-        node::settled(nodes)?;
-        let status = nodes[0].ready()?;
-        let leader = nodes.iter().position(|node| status["leader"] == *node.name).context("there is no leader")?;
-        let pid = nodes[leader].pid().context("the leader runs")?;
-        let other = (leader + 1) % nodes.len();
-        let output = self.load("gap", &nodes[other].server, kubeconfig, pid).output().context("cannot run the load")?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
-        nodes[leader].kill()?;
-        nodes[leader].start(None)?;
-        nodes[leader].ready()?;
-        Ok(String::from_utf8(output.stdout)?.trim().parse()?)
-    }
-
-    fn load(&self, what: &str, server: &str, kubeconfig: &Path, pid: u32) -> Command {
-        let mut command = Command::new(&self.load);
-        command.arg(what).arg(server).arg(kubeconfig).arg(pid.to_string());
-        command
-    }
+    failed
 }
 
-/// Starts a node and waits until it is ready; milliseconds, to some 50.
-fn started(node: &mut Node) -> Result<u128> {
-    let start = Instant::now();
-    node.start(None)?;
-    node.ready()?;
-    Ok(start.elapsed().as_millis())
+/// Of the last minute: who else computes, slows rows down.
+fn load_average() -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").context("cannot read the load average")?;
+    Ok(text.split(' ').next().unwrap_or_default().parse()?)
 }
 
-/// Resident memory of a process, in KiB.
-fn resident(pid: u32) -> Result<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the node is gone")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn mib(kib: u32) -> f64 {
-    f64::from(kib) / 1024.0
+    #[test]
+    fn rows_are_chosen_by_the_beginning_of_their_names() {
+        let names = |only: &str| -> Vec<&str> {
+            let only: Vec<String> = only.split(',').map(Into::into).collect();
+            chosen(&only).expect("known names").iter().map(|row| row.name).collect()
+        };
+        assert_eq!(names("net-,list"), ["list", "net-pods", "net-veth"]);
+        assert_eq!(chosen(&[]).expect("all").len(), ROWS.len());
+        let error = chosen(&["nothing".into()]).expect_err("no such row").to_string();
+        assert!(error.contains("nothing") && error.contains("create-1"), "{error}");
+    }
 }

@@ -37,7 +37,7 @@ enum Xtask {
         #[arg(long)]
         down: bool,
     },
-    /// Measure one durable node under load, and how fast three replace a killed leader
+    /// Measure nodes: requests, scheduling, memory, starts, pods, fail-over, traffic; one row each, beside references
     Bench(bench::Options),
     /// Break five nodes on this machine for hours while clients write, read and watch, and judge what they saw
     Soak(soak::Options),

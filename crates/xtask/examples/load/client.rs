@@ -11,6 +11,7 @@ use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use serde_json::Value;
 use tokio::net::TcpStream;
 
 /// Bytes a server may send ahead on one stream: more than a list of 5,000 small objects.
@@ -18,6 +19,9 @@ const WINDOW: u32 = 16 << 20;
 
 /// Namespaces in which everything is made.
 const NAMESPACES: &str = "/api/v1/namespaces";
+
+/// The media type of what is sent and asked for, patches apart.
+pub(crate) const JSON: &str = "application/json";
 
 /// What a kubeconfig holds, ready for TLS.
 pub(crate) struct Identity(Arc<ClientConfig>);
@@ -86,7 +90,7 @@ impl Client {
             .method(method)
             .uri(format!("https://{}{path}", self.authority))
             .header(header::CONTENT_TYPE, media)
-            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT, JSON)
             .body(Full::new(body))?;
         let response = self.sender.clone().send_request(request).await?;
         if response.status().is_success() {
@@ -106,25 +110,48 @@ impl Client {
         Ok(answer.len())
     }
 
-    /// The revision at which a namespace's ConfigMaps are now.
+    /// Sends a request and reads the answer.
     ///
     /// # Errors
     /// As [`Client::send`].
-    pub(crate) async fn revision(&self, namespace: &str) -> Result<String> {
-        let path = format!("{NAMESPACES}/{namespace}/configmaps?limit=1");
-        let answer = self.send(Method::GET, &path, "application/json", Bytes::new()).await?;
-        let list: serde_json::Value = serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?;
+    pub(crate) async fn json(&self, method: Method, path: &str, body: Bytes) -> Result<Value> {
+        let answer = self.send(method, path, JSON, body).await?;
+        Ok(serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?)
+    }
+
+    /// The revision at which a collection is now.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub(crate) async fn revision(&self, collection: &str) -> Result<String> {
+        let list = self.json(Method::GET, &format!("{collection}?limit=1"), Bytes::new()).await?;
         let revision = list["metadata"]["resourceVersion"].as_str();
         revision.map(str::to_owned).context("a list without a resourceVersion")
     }
 
-    /// Makes a namespace.
+    /// Makes a namespace, or finds it made.
     ///
     /// # Errors
     /// As [`Client::send`].
-    pub(crate) async fn create_namespace(&self, name: &str) -> Result<usize> {
+    pub(crate) async fn create_namespace(&self, name: &str) -> Result<()> {
         let body = format!(r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{name}"}}}}"#);
-        self.call(Method::POST, NAMESPACES, "application/json", body.into()).await
+        match self.call(Method::POST, NAMESPACES, JSON, body.into()).await {
+            Err(error) if !error.to_string().contains("AlreadyExists") => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until a namespace has the account that pods need: a controller makes it.
+    ///
+    /// # Errors
+    /// Where it does not come.
+    pub(crate) async fn account(&self, namespace: &str) -> Result<()> {
+        let path = format!("{NAMESPACES}/{namespace}/serviceaccounts");
+        let follow = format!("{path}?watch=true&timeoutSeconds=60&fieldSelector=metadata.name%3Ddefault");
+        // Without a revision a watch begins with what there is.
+        let mut stream = self.send(Method::GET, &follow, JSON, Bytes::new()).await?.into_body();
+        stream.frame().await.with_context(|| format!("{namespace} has no default account"))??;
+        Ok(())
     }
 
     /// Makes a ConfigMap of 1 KiB.
@@ -137,6 +164,6 @@ impl Client {
             r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}"}},"data":{{"text":"{text}"}}}}"#
         );
         let path = format!("{NAMESPACES}/{namespace}/configmaps");
-        self.call(Method::POST, &path, "application/json", body.into()).await
+        self.call(Method::POST, &path, JSON, body.into()).await
     }
 }

@@ -1,47 +1,69 @@
-//! The load that `cargo xtask bench` puts on a node: a small API client of our own, so that its cost is little and known.
+//! The load that `cargo xtask bench` puts on nodes: a small API client of our own, so that its cost is little and known.
 //!
-//! `load rows SERVER KUBECONFIG PID SECONDS` prints a row for each kind of request, with the CPU time that the process
-//! PID took for one; `load gap SERVER KUBECONFIG PID` kills PID and prints the milliseconds until SERVER takes a write.
-//! Closed loops over HTTP/2: a client sends when it has its answer. Leaves out protobuf and rates given from outside.
+//! `load WHAT COUNT SERVER KUBECONFIG PIDS SECONDS` prints a [`Sample`] as JSON, with the processor time that the processes PIDS
+//! (`1,2`) took for an operation. COUNT is the number of clients, or of operations. Closed loops over HTTP/2: a client sends
+//! when it has its answer. Leaves out protobuf and rates given from outside.
 
 mod client;
-mod rows;
+mod events;
+mod failover;
+mod pods;
+mod requests;
+#[path = "../../src/bench/sample.rs"]
+mod sample;
+mod schedule;
+mod watchers;
 
-use std::{path::Path, process::Command, time::Instant};
+use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use client::{Client, Identity};
+use sample::Sample;
+
+/// Whom to load, and how much.
+struct Target {
+    server: String,
+    identity: Identity,
+    client: Client,
+    pids: Vec<u32>,
+    count: u64,
+    limit: Duration,
+}
 
 #[tokio::main]
 async fn main() -> Result<()> {
     // The only provider in the program.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["rows", server, kubeconfig, pid, seconds] => {
-            let identity = Identity::read(Path::new(kubeconfig))?;
-            rows::run(server, &identity, pid.parse()?, seconds.parse()?).await
-        }
-        ["gap", server, kubeconfig, pid] => gap(server, &Identity::read(Path::new(kubeconfig))?, pid).await,
-        _ => bail!("usage: load rows SERVER KUBECONFIG PID SECONDS | load gap SERVER KUBECONFIG PID"),
-    }
+    let [what, count, server, kubeconfig, pids, seconds] = &arguments[..] else {
+        bail!("usage: load WHAT COUNT SERVER KUBECONFIG PIDS SECONDS");
+    };
+    let identity = Identity::read(Path::new(kubeconfig))?;
+    let target = Target {
+        client: Client::connect(server, &identity).await?,
+        server: server.clone(),
+        identity,
+        pids: pids.split(',').map(str::parse).collect::<Result<_, _>>()?,
+        count: count.parse()?,
+        limit: Duration::from_secs(seconds.parse()?),
+    };
+    let sample = run(what, &target).await?;
+    println!("{}", serde_json::to_string(&sample)?);
+    Ok(())
 }
 
-/// Kills the leader and tells how long another node refuses or delays a write.
-async fn gap(server: &str, identity: &Identity, pid: &str) -> Result<()> {
-    let client = Client::connect(server, identity).await?;
-    rows::namespace(&client).await?;
-    for number in 0..20 {
-        client.create("gap", &format!("before-{pid}-{number}")).await.context("a write before the kill")?;
+async fn run(what: &str, target: &Target) -> Result<Sample> {
+    match what {
+        "create" => requests::create(target).await,
+        "get" => requests::get(target).await,
+        "patch" => requests::patch(target).await,
+        "list" => requests::list(target).await,
+        "watchers" => watchers::run(target).await,
+        "schedule" => schedule::run(target).await,
+        "pods" => pods::run(target).await,
+        "place" => pods::place(target).await,
+        "failover" => failover::run(target).await,
+        _ => bail!("no load is called {what:?}"),
     }
-    let killed = Command::new("sh").args(["-c", "kill -s KILL \"$0\"", pid]).status()?;
-    anyhow::ensure!(killed.success(), "process {pid} cannot be killed");
-    let start = Instant::now();
-    let mut tries = 0;
-    while let Err(error) = client.create("gap", &format!("after-{pid}-{tries}")).await {
-        tries += 1;
-        anyhow::ensure!(start.elapsed().as_secs() < 60, "no write within a minute: {error:#}");
-    }
-    println!("{}", start.elapsed().as_millis());
-    Ok(())
 }

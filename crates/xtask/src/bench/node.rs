@@ -137,9 +137,22 @@ impl Node {
         Ok(())
     }
 
-    /// Process id, while it runs.
-    pub(crate) fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+    /// Kills it and removes what it kept, so that another may have its number.
+    ///
+    /// # Errors
+    /// Where it does not run, or its files do not go.
+    pub(crate) fn wipe(mut self) -> Result<()> {
+        self.kill()?;
+        let folder = self.data_dir();
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+    }
+
+    /// Process id.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub(crate) fn pid(&self) -> Result<u32> {
+        self.child.as_ref().map(Child::id).with_context(|| format!("{} does not run", self.name))
     }
 
     fn log_end(&self) -> String {
