@@ -33,6 +33,7 @@ pub mod pod_template;
 pub mod priority_class;
 pub mod rbac;
 pub mod replica_set;
+pub mod replication_controller;
 pub mod resource_quota;
 pub mod secret;
 pub mod self_subject_review;
@@ -314,6 +315,7 @@ pub const KINDS: &[&Kind] = &[
     &pod::binding::BINDING,
     &pod::POD,
     &pod_template::POD_TEMPLATE,
+    &replication_controller::REPLICATION_CONTROLLER,
     &resource_quota::RESOURCE_QUOTA,
     &secret::SECRET,
     &service::SERVICE,

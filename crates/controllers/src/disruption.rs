@@ -11,6 +11,7 @@ use api::{
         pod_disruption_budget::{POD_DISRUPTION_BUDGET, selects, set_allowed, set_failed},
         read::{entries, items, text},
         replica_set::REPLICA_SET,
+        replication_controller::REPLICATION_CONTROLLER,
     },
     meta,
 };
@@ -37,6 +38,7 @@ pub const CONTROLLER: Controller = Controller {
         Watch { kinds: Kinds::One(&POD_DISRUPTION_BUDGET), keys: change::itself },
         Watch { kinds: Kinds::One(&POD), keys: of_pods },
         Watch { kinds: Kinds::One(&REPLICA_SET), keys: of_owners },
+        Watch { kinds: Kinds::One(&REPLICATION_CONTROLLER), keys: of_owners },
         Watch { kinds: Kinds::One(&DEPLOYMENT), keys: of_owners },
     ],
     facts: change::no_facts,

@@ -88,6 +88,7 @@ pub const CONTROLLERS: &[Controller] = &[
     node_lifecycle::CONTROLLER,
     pod_gc::CONTROLLER,
     replica_set::CONTROLLER,
+    replica_set::REPLICATION,
     resource_quota::CONTROLLER,
     root_ca::CONTROLLER,
     service_account::CONTROLLER,

@@ -51,7 +51,8 @@ const TYPE: &str = "io.k8s.api.apps.v1.ReplicaSet";
 const PARTS: &[Subresource] =
     &[scale::part(workload::prepare_update), workload::status("ReplicaSet", TYPE, prepare_status)];
 
-const COLUMNS: &[Column] = &[
+/// What is shown of a kind that keeps a number of pods.
+pub(super) const COLUMNS: &[Column] = &[
     NAME,
     number("Desired", "Pods wanted.", |object, _| count(object, "/spec/replicas").into()),
     number("Current", "Pods there are.", |object, _| count(object, "/status/replicas").into()),
@@ -67,11 +68,13 @@ fn default(object: &mut Value) {
     workload::default_template(object);
 }
 
-fn prepare_create(object: &mut Value, _: &Ctx) {
+/// Without pods yet.
+pub(super) fn prepare_create(object: &mut Value, _: &Ctx) {
     workload::prepare_create(object, json!({ "replicas": 0 }));
 }
 
-fn prepare_status(new: &mut Value, old: &Value) {
+/// Only the status changes.
+pub(super) fn prepare_status(new: &mut Value, old: &Value) {
     carry_over(new, old, "spec");
 }
 
@@ -82,9 +85,14 @@ fn validate(object: &Value, errors: &mut Errors) {
 }
 
 fn validate_part(part: &str, new: &Value, old: &Value, errors: &mut Errors) {
-    if part != "status" {
-        return workload::validate_selector_stays(new, old, errors);
+    match part {
+        "status" => validate_status(new, errors),
+        _ => workload::validate_selector_stays(new, old, errors),
     }
+}
+
+/// The counts of a status.
+pub(super) fn validate_status(new: &Value, errors: &mut Errors) {
     const COUNTS: &[&str] = &[
         "replicas",
         "fullyLabeledReplicas",

@@ -52,11 +52,17 @@ pub fn count(object: &Value, pointer: &str) -> i64 {
     object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default()
 }
 
-/// The selector of a workload's pods; one that cannot be read selects nothing.
+/// The selector of a workload's pods, either labels that they must have or a selector object; one that cannot be read
+/// selects nothing.
 #[must_use]
 pub fn selector(object: &Value) -> selector::Labels {
     let selector = object.pointer("/spec/selector").unwrap_or(&Value::Null);
-    selector::Labels::from_object(selector).unwrap_or_else(|_| selector::Labels::nothing())
+    let labels = selector.as_object().filter(|labels| !labels.is_empty() && labels.values().all(Value::is_string));
+    let read = match labels {
+        Some(labels) => selector::Labels::from_object(&json!({ "matchLabels": labels })),
+        None => selector::Labels::from_object(selector),
+    };
+    read.unwrap_or_else(|_| selector::Labels::nothing())
 }
 
 fn containers(object: &Value, field: &str) -> String {
@@ -129,12 +135,13 @@ pub(super) fn validate_pods(object: &Value, errors: &mut Errors) {
     let read = wanted.map_or(Ok(selector::Labels::nothing()), selector::Labels::from_object);
     match (read, wanted) {
         (Err(_), Some(wanted)) => errors.invalid(&at, wanted.clone(), "invalid label selector"),
-        (Ok(selector), _) => validate_template(object, &selector, errors),
+        (Ok(selector), _) => validate_template(object, &selector, "ReplicaSet", errors),
         _ => {}
     }
 }
 
-fn validate_template(object: &Value, selector: &selector::Labels, errors: &mut Errors) {
+/// The template, which the selector must match, of a kind whose pods run until they are deleted.
+pub(super) fn validate_template(object: &Value, selector: &selector::Labels, kind: &str, errors: &mut Errors) {
     let (at, empty) = (SPEC.child("template"), json!({}));
     let template = object.pointer("/spec/template").unwrap_or(&empty);
     let labels: Vec<(&str, &str)> = meta::labels(template).collect();
@@ -149,7 +156,7 @@ fn validate_template(object: &Value, selector: &selector::Labels, errors: &mut E
         errors.not_supported(&spec.child("restartPolicy"), policy, &["Always"]);
     }
     if template.pointer("/spec/activeDeadlineSeconds").is_some() {
-        let why = "activeDeadlineSeconds in ReplicaSet is not Supported";
+        let why = format!("activeDeadlineSeconds in {kind} is not Supported");
         errors.forbidden(&spec.child("activeDeadlineSeconds"), why);
     }
 }

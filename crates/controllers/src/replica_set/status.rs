@@ -23,7 +23,8 @@ const FAILURE: &str = "ReplicaFailure";
 pub(super) struct Seen<'a> {
     pub(super) set: &'a Value,
     pub(super) active: &'a [&'a Object],
-    pub(super) terminating: usize,
+    /// Pods on their way out, where they are counted.
+    pub(super) terminating: Option<usize>,
     /// Why its pods are not as many as they should be: reason and message.
     pub(super) failure: Option<(&'static str, &'a str)>,
     pub(super) now: Timestamp,
@@ -44,7 +45,10 @@ impl Seen<'_> {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let template: Vec<(&str, &str)> = self.set.pointer("/spec/template").map(labels).unwrap_or_default();
         let labelled = |pod: &&&Object| template.iter().all(|(key, value)| meta::label(pod, key) == Some(value));
-        let mut status = json!({ "replicas": self.active.len(), "terminatingReplicas": self.terminating });
+        let mut status = json!({ "replicas": self.active.len() });
+        if let Some(terminating) = self.terminating {
+            status["terminatingReplicas"] = terminating.into();
+        }
         for (field, count) in [
             ("fullyLabeledReplicas", self.active.iter().filter(labelled).count()),
             ("readyReplicas", self.active.iter().filter(|pod| ready_since(pod).is_some()).count()),

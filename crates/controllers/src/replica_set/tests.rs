@@ -159,3 +159,19 @@ fn pods_wake_their_set() {
     check(None, Some(orphan()), &["orphan/p"]);
     check(Some(orphan()), Some(orphan()), &[]);
 }
+
+#[test]
+fn a_replication_controller_keeps_its_pods_and_leaves_others_theirs() {
+    let template: Value = serde_json::from_str(TEMPLATE).unwrap();
+    let spec = json!({ "replicas": 2, "selector": { "app": "x" }, "template": template });
+    let controller = json!({ "metadata": { "generation": 1 }, "spec": spec, "status": { "observedGeneration": 1 } });
+    let own =
+        json!([{ "kind": "ReplicationController", "apiVersion": "v1", "name": "web", "uid": "u-web", "controller": true }]);
+    let pod = json!({ "metadata": { "labels": { "app": "x" }, "ownerReferences": own } });
+    let world = World::default().with(&REPLICATION_CONTROLLER, "n", "web", controller).with(&POD, "n", "p", pod);
+    let told = world.told(&REPLICATION, &key());
+    assert!(told[0].starts_with("create pods n/web-"), "{told:?}");
+    let status = told.iter().find(|one| one.starts_with("update")).expect("a status");
+    assert!(!status.contains("terminatingReplicas"), "{status}");
+    assert_eq!(world.told(&CONTROLLER, &key()), Vec::<String>::new(), "a ReplicaSet's controller has no part in it");
+}

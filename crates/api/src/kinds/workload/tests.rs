@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::scale;
 use crate::{
     field::Errors,
-    kinds::{Ctx, Kind, deployment::DEPLOYMENT, replica_set::REPLICA_SET},
+    kinds::{
+        Ctx, Kind, deployment::DEPLOYMENT, replica_set::REPLICA_SET, replication_controller::REPLICATION_CONTROLLER,
+    },
     meta,
 };
 
@@ -84,6 +86,28 @@ fn selectors_and_templates_agree() {
         let why = r#"spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always""#;
         check(kind, json!({ "template": template }), &[why]);
     }
+}
+
+#[test]
+fn a_replication_controller_selects_by_labels() {
+    let rc = &REPLICATION_CONTROLLER;
+    let made = created(rc, &json!({ "selector": null }));
+    assert_eq!(
+        (&made["spec"]["selector"], &made["metadata"]["labels"]),
+        (&json!({ "app": "x" }), &json!({ "app": "x" }))
+    );
+    assert_eq!((&made["spec"]["replicas"], &made["status"]), (&json!(1), &json!({ "replicas": 0 })));
+    assert_eq!(scale::of(&made)["status"]["selector"], "app=x");
+    check(rc, json!({ "selector": { "app": "x" } }), &[]);
+    let why =
+        "spec.template.metadata.labels: Invalid value: {\"app\":\"x\"}: `selector` does not match template `labels`";
+    check(rc, json!({ "selector": { "app": "y" } }), &[why]);
+    let missing = ["spec.selector: Required value", "spec.template: Required value"];
+    check(rc, json!({ "selector": null, "template": null }), &missing);
+    let mut template = object(&json!({}))["spec"]["template"].clone();
+    template["spec"]["activeDeadlineSeconds"] = 5.into();
+    let why = "spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicationController is not Supported";
+    check(rc, json!({ "selector": null, "template": template }), &[why]);
 }
 
 #[test]
