@@ -165,8 +165,7 @@ fn a_replication_controller_keeps_its_pods_and_leaves_others_theirs() {
     let template: Value = serde_json::from_str(TEMPLATE).unwrap();
     let spec = json!({ "replicas": 2, "selector": { "app": "x" }, "template": template });
     let controller = json!({ "metadata": { "generation": 1 }, "spec": spec, "status": { "observedGeneration": 1 } });
-    let own =
-        json!([{ "kind": "ReplicationController", "apiVersion": "v1", "name": "web", "uid": "u-web", "controller": true }]);
+    let own = json!([{ "kind": "ReplicationController", "apiVersion": "v1", "name": "web", "uid": "u-web", "controller": true }]);
     let pod = json!({ "metadata": { "labels": { "app": "x" }, "ownerReferences": own } });
     let world = World::default().with(&REPLICATION_CONTROLLER, "n", "web", controller).with(&POD, "n", "p", pod);
     let told = world.told(&REPLICATION, &key());
