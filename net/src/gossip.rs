@@ -204,7 +204,7 @@ impl Runner {
     async fn spawn(&mut self) -> anyhow::Result<Running> {
         let (sender, inbox) = mpsc::channel(INBOX);
         self.inbound.connect(sender);
-        let messages = Messages::new(self.dial.clone(), self.config.id, inbox);
+        let messages = Messages::new(self.dial.clone(), self.config.id, self.config.interval, inbox);
         let own = self.own.borrow_and_update().clone();
         chitchat::spawn_chitchat(chitchat_config(&self.config), own.into_iter().collect(), &messages).await.map(Running)
     }

@@ -3,10 +3,10 @@
 //! Replication is one long channel per follower on which requests are pipelined (Raft dissertation §10.2.1); the
 //! rest are unary. Every call has a deadline: a peer that is silent is a peer that is gone.
 
-use std::{collections::VecDeque, future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
-use net::{Channel, ChannelError, Dial, DialError, Method, NodeId, Protocol, channel};
+use net::{Channel, ChannelError, Dial, DialError, Method, NodeId, Protocol};
 use openraft::{
     OptionalSend, RaftNetworkFactory, RaftNetworkV2,
     alias::SnapshotOf,
@@ -18,12 +18,8 @@ use openraft::{
         TransferLeaderResponse, VoteRequest, VoteResponse,
     },
 };
-use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
 use crate::{
     codec::{self, DecodeError},
@@ -33,11 +29,10 @@ use crate::{
     wire::{self, Reply, methods},
 };
 
+mod append;
+
 /// How long opening a channel may take. Less than an election, so that a dead peer does not delay a vote round.
 const OPEN_LIMIT: Duration = Duration::from_millis(500);
-
-/// How long a follower may leave a request unanswered before the channel is given up: many slow disk syncs.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// Pause after a failed append channel. openraft opens the next one at once, which a peer that refuses at once
 /// would turn into a busy loop.
@@ -70,6 +65,8 @@ pub(crate) struct Peers(pub(crate) Arc<dyn Dial>);
 pub(crate) struct Peer {
     dial: Arc<dyn Dial>,
     id: NodeId,
+    /// An append channel with no answer due. Each heartbeat is a stream of one request to openraft, and would open one.
+    kept: append::Kept,
 }
 
 /// Opens a channel, or fails in time.
@@ -143,7 +140,7 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
     type Network = Peer;
 
     async fn new_client(&mut self, target: NodeId, _node: &()) -> Peer {
-        Peer { dial: self.0.clone(), id: target }
+        Peer { dial: self.0.clone(), id: target, kept: append::Kept::default() }
     }
 }
 
@@ -173,19 +170,18 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
-            let opened = open(&*self.dial, self.id, Protocol::Raft, methods::APPEND, OPEN_LIMIT).await;
-            let channel = match opened {
-                Ok(channel) => channel,
-                Err(error) => {
-                    sleep(RETRY_PAUSE).await;
-                    return Err(unreachable_peer(error));
-                }
+            let kept = self.kept.lock().take();
+            let (receiver, sender) = match kept {
+                Some(halves) => halves,
+                None => match open(&*self.dial, self.id, Protocol::Raft, methods::APPEND, OPEN_LIMIT).await {
+                    Ok(channel) => channel.split(),
+                    Err(error) => {
+                        sleep(RETRY_PAUSE).await;
+                        return Err(unreachable_peer(error));
+                    }
+                },
             };
-            let (receiver, sender) = channel.split();
-            let waiting = Waiting::default();
-            let pump = Pump(tokio::spawn(pump(input, sender, waiting.clone())));
-            let answers = futures::stream::unfold(Some((receiver, waiting, pump)), next_answer);
-            Ok(Box::pin(answers) as BoxStream<'s, _>)
+            Ok(Box::pin(append::answers(input, receiver, sender, self.kept.clone())) as BoxStream<'s, _>)
         })
     }
 
@@ -239,69 +235,4 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         self.call::<_, ()>(methods::TRANSFER, &request, option.soft_ttl()).await.map_err(unreachable_peer)?;
         Ok(Ok(()))
     }
-}
-
-/// When each request was sent that has no answer yet.
-type Waiting = Arc<Mutex<VecDeque<Instant>>>;
-
-/// The task that sends; ends with the stream of answers.
-struct Pump(JoinHandle<()>);
-
-impl Drop for Pump {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-async fn pump(
-    mut input: impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin,
-    mut sender: channel::Sender,
-    waiting: Waiting,
-) {
-    while let Some(request) = input.next().await {
-        waiting.lock().push_back(Instant::now());
-        if sender.send(&codec::encode(&convert::append_to_wire(request))).await.is_err() {
-            return; // the receiving half sees it too
-        }
-    }
-    let _ = sender.finish().await; // the answers that are due still come
-}
-
-type AnswerState = Option<(channel::Receiver, Waiting, Pump)>;
-
-async fn next_answer(
-    state: AnswerState,
-) -> Option<(Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>, AnswerState)> {
-    let (mut receiver, waiting, pump) = state?;
-    match receive_answer(&mut receiver, &waiting).await {
-        Ok(None) => None,
-        Ok(Some(answer)) => {
-            let answer = StreamAppendResult::<TypeConfig>::from(answer);
-            let rest = answer.is_ok().then_some((receiver, waiting, pump));
-            Some((Ok(answer), rest))
-        }
-        Err(error) => {
-            sleep(RETRY_PAUSE).await;
-            Some((Err(broken(error)), None))
-        }
-    }
-}
-
-/// The next answer; there is a deadline only while one is due, since an idle channel is silent.
-async fn receive_answer(
-    receiver: &mut channel::Receiver,
-    waiting: &Waiting,
-) -> Result<Option<wire::AppendResponse>, CallError> {
-    let mut frame = pin!(receiver.receive());
-    let frame = loop {
-        if let Ok(frame) = timeout(ANSWER_LIMIT, &mut frame).await {
-            break frame?;
-        }
-        let late = waiting.lock().front().is_some_and(|sent| sent.elapsed() >= ANSWER_LIMIT);
-        if late {
-            return Err(CallError::Late(ANSWER_LIMIT));
-        }
-    };
-    waiting.lock().pop_front();
-    frame.map(|frame| unwrap_reply(&frame)).transpose()
 }

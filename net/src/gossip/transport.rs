@@ -2,8 +2,12 @@
 //!
 //! A member's address is made from its id, so none is ever learnt from gossip. Chitchat keeps its codec to itself but
 //! for its UDP socket; so each message makes a loop through a pair of loopback sockets, of which one is chitchat's.
+//!
+//! An exchange tells both sides everything, whoever begins it: a member that began one within the last interval is not
+//! called on again. In small clusters, where everybody calls on everybody, that is half of all messages.
 
 use std::{
+    collections::HashMap,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -13,7 +17,7 @@ use anyhow::Context;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chitchat::{
-    ChitchatEnvelope,
+    ChitchatEnvelope, ChitchatMessage,
     transport::{RecvOutcome, SendOutcome, Socket, Transport, UdpSocket},
 };
 use parking_lot::Mutex;
@@ -56,12 +60,19 @@ pub(super) fn node_at(address: SocketAddr) -> Option<NodeId> {
 pub(super) struct Messages {
     dial: Arc<dyn Dial>,
     own: NodeId,
+    interval: Duration,
     inbox: Mutex<Option<mpsc::Receiver<(NodeId, Bytes)>>>,
 }
 
 impl Messages {
-    pub(super) fn new(dial: Arc<dyn Dial>, own: NodeId, inbox: mpsc::Receiver<(NodeId, Bytes)>) -> Self {
-        Self { dial, own, inbox: Mutex::new(Some(inbox)) }
+    /// `interval`: between two rounds of gossip.
+    pub(super) fn new(
+        dial: Arc<dyn Dial>,
+        own: NodeId,
+        interval: Duration,
+        inbox: mpsc::Receiver<(NodeId, Bytes)>,
+    ) -> Self {
+        Self { dial, own, interval, inbox: Mutex::new(Some(inbox)) }
     }
 }
 
@@ -79,6 +90,7 @@ impl Transport for Messages {
             own: self.own,
             outbound: Outbound::new(self.dial.clone()),
             inbox,
+            begun: Begun { interval: self.interval, by: HashMap::new() },
             codec,
             tap,
             tap_address,
@@ -92,6 +104,7 @@ struct MemberSocket {
     own: NodeId,
     outbound: Outbound,
     inbox: mpsc::Receiver<(NodeId, Bytes)>,
+    begun: Begun,
     /// Chitchat's end of the loop.
     codec: UdpSocket,
     /// Our end, connected to it: nobody else is heard.
@@ -102,6 +115,25 @@ struct MemberSocket {
     within: Option<(NodeId, Instant)>,
 }
 
+/// Which members began an exchange, and when.
+struct Begun {
+    interval: Duration,
+    /// Only those of the last interval, so no more than the inbox lets through in that time.
+    by: HashMap<NodeId, Instant>,
+}
+
+impl Begun {
+    fn note(&mut self, node: NodeId, now: Instant) {
+        let interval = self.interval;
+        self.by.retain(|_, at| now.duration_since(*at) < interval);
+        self.by.insert(node, now);
+    }
+
+    fn lately(&self, node: NodeId, now: Instant) -> bool {
+        self.by.get(&node).is_some_and(|at| now.duration_since(*at) < self.interval)
+    }
+}
+
 #[async_trait]
 impl Socket for MemberSocket {
     fn local_addr(&self) -> anyhow::Result<SocketAddr> {
@@ -109,6 +141,10 @@ impl Socket for MemberSocket {
     }
 
     async fn send(&mut self, to: SocketAddr, envelope: ChitchatEnvelope) -> anyhow::Result<SendOutcome> {
+        let begins = matches!(envelope.message, ChitchatMessage::Syn { .. });
+        if begins && node_at(to).is_some_and(|node| self.begun.lately(node, Instant::now())) {
+            return Ok(SendOutcome { num_bytes_sent: 0 });
+        }
         let outcome = self.codec.send(self.tap_address, envelope).await?;
         let length = timeout(LOOP_TIMEOUT, self.tap.recv(&mut self.buffer)).await??;
         // A forged address stands for nobody; what would go there is lost.
@@ -129,6 +165,9 @@ impl Socket for MemberSocket {
                         // Other processes of this machine may knock; they are not heard.
                         if outcome.from_addr == self.tap_address {
                             self.within = None;
+                            if matches!(outcome.envelope.message, ChitchatMessage::Syn { .. }) {
+                                self.begun.note(node, Instant::now());
+                            }
                             return Ok(RecvOutcome { from_addr: address_of(node), ..outcome });
                         }
                     }
@@ -148,6 +187,19 @@ impl Socket for MemberSocket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_began_an_exchange_is_not_called_on_within_the_interval() {
+        let (one, other, start) = (NodeId(1), NodeId(2), Instant::now());
+        let mut begun = Begun { interval: Duration::from_millis(300), by: HashMap::new() };
+        begun.note(one, start);
+        for (after, lately) in [(0, true), (299, true), (300, false)] {
+            let now = start + Duration::from_millis(after);
+            assert_eq!((begun.lately(one, now), begun.lately(other, now)), (lately, false), "{after}");
+        }
+        begun.note(other, start + Duration::from_millis(300));
+        assert_eq!(begun.by.len(), 1, "the old one is forgotten");
+    }
 
     #[test]
     fn an_address_stands_for_one_node() {
