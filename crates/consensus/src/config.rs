@@ -38,6 +38,9 @@ pub struct Config {
     pub snapshot_timeout: Duration,
     /// Recent entries held in memory, in bytes, so that replication and apply do not read the disk.
     pub cache_bytes: usize,
+    /// A bug put in on purpose, not a setting: a restarted leader goes on in its old term. Simulations must find it.
+    #[serde(skip)]
+    pub resume_leadership: bool,
 }
 
 impl Default for Config {
@@ -54,6 +57,7 @@ impl Default for Config {
             entries_kept: 5_000,
             snapshot_timeout: Duration::from_secs(180),
             cache_bytes: 8 << 20,
+            resume_leadership: false,
         }
     }
 }
@@ -82,7 +86,7 @@ impl Config {
             quorum_loss_probe_interval: Some(most * 2),
             // A leader that lost the unsynced end of its log in a power cut would write other entries under the term and
             // index at which its followers hold the lost ones: after a restart it has to be elected anew.
-            enable_leader_restore: Some(false),
+            enable_leader_restore: Some(self.resume_leadership),
             max_payload_entries: APPEND_ENTRIES,
             install_snapshot_timeout: milliseconds(self.snapshot_timeout),
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_entries),

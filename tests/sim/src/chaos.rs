@@ -9,7 +9,7 @@ use std::{
 use net::NodeId;
 use turmoil::Sim;
 
-use crate::{disk::Machine, network::host, plan::Act, trace};
+use crate::{disk::Machine, fault::Act, network::host, trace, weather::Weather};
 
 /// Longest time that a message takes on a healthy path.
 pub(crate) const LATENCY: Duration = Duration::from_millis(8);
@@ -25,11 +25,14 @@ enum Later {
     Cut(u64, u64),
     Join(u64, u64),
     Release(u64),
+    Wake(u64, Duration),
+    Room(u64),
 }
 
 /// Which faults are in force, what is to follow, and what has been.
 pub(crate) struct Chaos<'a> {
     machines: &'a BTreeMap<u64, Arc<Machine>>,
+    weather: &'a Weather,
     /// Called when a node is gone.
     gone: Box<dyn Fn(u64) + 'a>,
     down: BTreeSet<u64>,
@@ -40,9 +43,13 @@ pub(crate) struct Chaos<'a> {
 }
 
 impl<'a> Chaos<'a> {
-    pub(crate) fn new(machines: &'a BTreeMap<u64, Arc<Machine>>, gone: impl Fn(u64) + 'a) -> Self {
+    pub(crate) fn new(
+        machines: &'a BTreeMap<u64, Arc<Machine>>,
+        weather: &'a Weather,
+        gone: impl Fn(u64) + 'a,
+    ) -> Self {
         let (down, later, counts) = Default::default();
-        Self { machines, gone: Box::new(gone), down, later, placed: 0, counts }
+        Self { machines, weather, gone: Box::new(gone), down, later, placed: 0, counts }
     }
 
     fn place(&mut self, at: Duration, what: Later) {
@@ -77,11 +84,24 @@ impl<'a> Chaos<'a> {
                 }
             }
             Act::Stall(id, length) => {
-                self.others(*id).for_each(|other| sim.hold(host(NodeId(*id)), host(NodeId(other))));
+                self.hold(sim, *id);
                 self.place(now + *length, Later::Release(*id));
             }
             Act::Delay(a, b, delay) => sim.set_link_max_message_latency(host(NodeId(*a)), host(NodeId(*b)), *delay),
             Act::Slow(id, delay) => self.machines[id].slow_down(*delay),
+            Act::Fill(id, length) => {
+                self.machines[id].fill();
+                self.place(now + *length, Later::Room(*id));
+            }
+            Act::Pause(id, length) => {
+                self.hold(sim, *id);
+                self.place(now + *length, Later::Wake(*id, *length));
+            }
+            Act::Jump(id, by) => self.machines[id].jump(*by),
+            Act::Drift(id, percent) => self.machines[id].drift(*percent),
+            Act::Lose(rate) => self.weather.change(|sky| sky.loss = *rate),
+            Act::Shuffle(longest) => self.weather.change(|sky| sky.shuffle = *longest),
+            Act::Repeat(rate) => self.weather.change(|sky| sky.repeat = *rate),
             Act::Heal => self.heal(sim),
         }
     }
@@ -111,14 +131,27 @@ impl<'a> Chaos<'a> {
                 Later::Down(id, length) => self.end(sim, id, length, Machine::cut_power),
                 Later::Cut(a, b) => sim.partition(host(NodeId(a)), host(NodeId(b))),
                 Later::Join(a, b) => sim.repair(host(NodeId(a)), host(NodeId(b))),
-                Later::Release(id) => {
-                    self.others(id).for_each(|other| sim.release(host(NodeId(id)), host(NodeId(other))));
+                Later::Release(id) => self.release(sim, id),
+                Later::Wake(id, length) => {
+                    self.machines[&id].jump(length);
+                    self.release(sim, id);
                 }
+                Later::Room(id) => self.machines[&id].make_room(),
             }
         }
     }
 
+    fn hold(&self, sim: &Sim<'_>, id: u64) {
+        self.others(id).for_each(|other| sim.hold(host(NodeId(id)), host(NodeId(other))));
+    }
+
+    fn release(&self, sim: &Sim<'_>, id: u64) {
+        self.others(id).for_each(|other| sim.release(host(NodeId(id)), host(NodeId(other))));
+    }
+
     fn heal(&self, sim: &Sim<'_>) {
+        self.weather.calm();
+        self.machines.values().for_each(|machine| machine.drift(0));
         for a in self.machines.keys() {
             for b in self.others(*a) {
                 let (a, b) = (host(NodeId(*a)), host(NodeId(b)));

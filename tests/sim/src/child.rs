@@ -2,11 +2,13 @@
 //! Main type: [`Findings`].
 
 use std::{
+    num::NonZeroUsize,
     path::Path,
     process::{Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
-use crate::{Plan, Report, judge, plan::Flaw};
+use crate::{Plan, Report, flaw::Flaw, judge};
 
 /// What came of one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +34,28 @@ pub fn run(binary: &Path, seed: u64, flaw: Option<Flaw>) -> Findings {
         findings.violated.push(("survival".into(), format!("the run ended with {}", output.status)));
     }
     findings
+}
+
+/// Runs these seeds, one process a core at a time; findings in the order of the seeds.
+///
+/// # Panics
+/// Where the binary cannot be started.
+pub fn run_all(binary: &Path, seeds: &[u64], flaw: Option<Flaw>) -> Vec<(u64, Findings)> {
+    let next = AtomicUsize::new(0);
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let work = || {
+        let mut found = Vec::new();
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+            found.push((*seed, run(binary, *seed, flaw)));
+        }
+        found
+    };
+    let mut all: Vec<(u64, Findings)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no panic but the binary's absence")).collect()
+    });
+    all.sort_unstable_by_key(|(seed, _)| *seed);
+    all
 }
 
 /// The lines that [`print`] writes, read again.

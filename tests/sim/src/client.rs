@@ -9,8 +9,8 @@ use store::{Body, Command, Freshness, Op, Outcome, RequestId, Storage, View, Wri
 use tokio::time::sleep;
 
 use crate::{
+    flaw::Flaw,
     history::{Action, History, Value},
-    plan::Flaw,
 };
 
 /// Registers: few, so that clients meet at them.

@@ -5,10 +5,17 @@ use std::{sync::Arc, time::Duration};
 use consensus::{Media, SeededBug, Simulated, Syncing};
 use parking_lot::Mutex;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+use tokio::{
+    sync::Notify,
+    time::{advance, sleep},
+};
 use wal::{Disk, DiskError, Faults, Key, KeyId, KeyRing, MemoryDisk, Salts};
 
 /// Longest sync of a healthy disk.
 const SYNC: Duration = Duration::from_millis(6);
+
+/// How often a clock that goes too fast is put ahead: a tenth of a heartbeat.
+const DRIFT_PERIOD: Duration = Duration::from_millis(10);
 
 /// A disk, and the power it depends on.
 pub struct Machine {
@@ -18,13 +25,33 @@ pub struct Machine {
     /// As the node that runs sees it.
     on: Mutex<Option<MemoryDisk>>,
     bug: Option<SeededBug>,
+    /// Bytes that fit, where the disk is full.
+    capacity: Mutex<Option<u64>>,
+    clock: Clock,
+}
+
+/// By how much the machine's clock is to go ahead of the others.
+#[derive(Debug, Default)]
+struct Clock {
+    jump: Mutex<Duration>,
+    /// In percent.
+    drift: Mutex<u32>,
+    changed: Notify,
 }
 
 impl Machine {
     /// A new machine with an empty disk whose behaviour follows from `seed`.
     pub fn new(seed: u64, bug: Option<SeededBug>) -> Self {
         let rng = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
-        Self { disk: MemoryDisk::new(seed), rng, slowness: Arc::default(), on: Mutex::default(), bug }
+        Self {
+            disk: MemoryDisk::new(seed),
+            rng,
+            slowness: Arc::default(),
+            on: Mutex::default(),
+            bug,
+            capacity: Mutex::default(),
+            clock: Clock::default(),
+        }
     }
 
     /// The disk as the machine finds it when the power is on.
@@ -40,7 +67,7 @@ impl Machine {
                 Some(salt)
             })
         };
-        self.disk.set_faults(Faults::default());
+        self.disk.set_faults(self.faults());
         let disk = self.disk.restart();
         *self.on.lock() = Some(disk.clone());
         Media {
@@ -58,7 +85,7 @@ impl Machine {
 
     /// The power will go in the middle of the change after so many more.
     pub fn cut_power_after(&self, changes: u64) {
-        self.disk.set_faults(Faults { power_cut_after: Some(changes), ..Faults::default() });
+        self.disk.set_faults(Faults { power_cut_after: Some(changes), ..self.faults() });
     }
 
     /// What was not synced survives in whole, in part or not at all.
@@ -69,6 +96,57 @@ impl Machine {
     /// Whether the power went in the midst of a change, and nobody has switched it on since.
     pub fn is_off(&self) -> bool {
         self.on.lock().as_ref().is_none_or(|disk| matches!(disk.list(), Err(DiskError::Off)))
+    }
+
+    fn faults(&self) -> Faults {
+        Faults { capacity: *self.capacity.lock(), ..Faults::default() }
+    }
+
+    /// From now on nothing more fits on the disk.
+    pub fn fill(&self) {
+        let disk = self.disk.restart();
+        let used = disk.list().unwrap_or_default().iter().filter_map(|name| disk.length(name).ok()).sum();
+        *self.capacity.lock() = Some(used);
+        self.disk.set_faults(self.faults());
+    }
+
+    /// There is room on the disk again.
+    pub fn make_room(&self) {
+        *self.capacity.lock() = None;
+        self.disk.set_faults(self.faults());
+    }
+
+    /// Whether nothing more fits on the disk.
+    pub fn is_full(&self) -> bool {
+        self.capacity.lock().is_some()
+    }
+
+    /// The clock goes ahead by so much, at once.
+    pub fn jump(&self, by: Duration) {
+        *self.clock.jump.lock() += by;
+        self.clock.changed.notify_one();
+    }
+
+    /// From now on the clock goes too fast by so many percent.
+    pub fn drift(&self, percent: u32) {
+        *self.clock.drift.lock() = percent;
+        self.clock.changed.notify_one();
+    }
+
+    /// Moves the clock of the host that this runs on as it is told, until the host crashes.
+    pub async fn keep_time(self: Arc<Self>) {
+        loop {
+            let drift = *self.clock.drift.lock();
+            if drift == 0 {
+                self.clock.changed.notified().await;
+            } else {
+                sleep(DRIFT_PERIOD).await;
+            }
+            let ahead = std::mem::take(&mut *self.clock.jump.lock()) + DRIFT_PERIOD * drift / 100;
+            if !ahead.is_zero() {
+                advance(ahead).await;
+            }
+        }
     }
 
     /// From now on each sync takes this much longer.

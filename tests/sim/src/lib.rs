@@ -8,14 +8,19 @@
 mod chaos;
 pub mod child;
 pub mod client;
+pub mod deciders;
 pub mod disk;
+pub mod fault;
+pub mod flaw;
 pub mod history;
 pub mod judge;
+mod life;
 pub mod linearizable;
 pub mod network;
 pub mod plan;
 pub mod trace;
 pub mod watcher;
+pub mod weather;
 pub mod world;
 
 pub use plan::Plan;

@@ -2,9 +2,17 @@
 
 use std::process::ExitCode;
 
-use sim::plan::Flaw;
+use sim::flaw::Flaw;
 
 fn main() -> ExitCode {
+    if let Ok(filter) = std::env::var("SIM_LOG") {
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .without_time()
+            .with_ansi(false)
+            .init();
+    }
     let mut arguments = std::env::args().skip(1);
     let seed = arguments.next().and_then(|seed| seed.parse().ok());
     let flaw = arguments.next().map(|name| Flaw::named(&name));

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use store::{Revision, Scope, Storage, WatchError};
 use tokio::time::sleep;
 
-use crate::{client, history::Value, plan::Flaw, trace};
+use crate::{client, flaw::Flaw, history::Value, trace};
 
 /// Pause before a watch is started again.
 const PAUSE: Duration = Duration::from_millis(100);

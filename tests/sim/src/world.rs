@@ -6,49 +6,38 @@ use std::{
     time::{Duration, Instant},
 };
 
-use consensus::{Config, Node};
+use consensus::Node;
 use net::NodeId;
 use parking_lot::Mutex;
 use rand::{SeedableRng, rngs::StdRng};
-use store::{Freshness, Storage, View};
+use store::View;
 use tokio::sync::watch;
 use turmoil::Sim;
 
 use crate::{
     chaos::{Chaos, LATENCY},
-    client,
     disk::Machine,
+    flaw::Flaw,
     history::{History, Operation},
-    network::{SimDial, host, serve},
-    plan::{Flaw, Plan},
+    life::live,
+    network::host,
+    plan::Plan,
     trace,
     watcher::{Change, Seen},
+    weather::Weather,
 };
 
 /// Longest virtual time for founding the cluster, and again for coming to rest after the faults.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often a leader looks whether all nodes vote yet.
-const FOUNDING_PERIOD: Duration = Duration::from_millis(200);
-
-/// Seeds of one test run where none is given.
-const SEEDS: u64 = 3;
+/// Seeds of one test run where none is given: half a minute of one core, and half an hour of a cluster.
+const SEEDS: u64 = 100;
 
 /// Virtual time of one step: what the network is precise to.
 const TICK: Duration = Duration::from_millis(2);
 
 /// Steps between two looks at who votes.
 const LOOK_STEPS: u64 = 64;
-
-/// A follower this far behind counts as dead; used by [`Flaw::ShrinkVoters`] only.
-const SHRINK_LAG: u64 = 4;
-
-/// Shorter than in production, so that runs come to rest sooner.
-const PROPOSE_TIMEOUT: Duration = Duration::from_secs(4);
-
-fn config() -> Config {
-    Config { propose_timeout: PROPOSE_TIMEOUT, ..Config::default() }
-}
 
 /// What a run leaves to be judged.
 #[derive(Debug)]
@@ -86,23 +75,24 @@ pub fn seeds() -> Vec<u64> {
 
 /// What the stages of a run go through; clients and nodes follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+pub(crate) enum Stage {
     Founding,
     Chaos,
     Rest,
 }
 
 /// What outlives a node's crash.
-struct World {
-    plan: Plan,
-    seed: u64,
-    stage: watch::Sender<Stage>,
-    history: History,
-    machines: BTreeMap<u64, Arc<Machine>>,
-    seen: BTreeMap<u64, Seen>,
-    nodes: Mutex<BTreeMap<u64, Arc<Node>>>,
-    finals: Mutex<BTreeMap<u64, View>>,
-    lives: Mutex<u32>,
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) seed: u64,
+    pub(crate) stage: watch::Sender<Stage>,
+    pub(crate) weather: Weather,
+    pub(crate) history: History,
+    pub(crate) machines: BTreeMap<u64, Arc<Machine>>,
+    pub(crate) seen: BTreeMap<u64, Seen>,
+    pub(crate) nodes: Mutex<BTreeMap<u64, Arc<Node>>>,
+    pub(crate) finals: Mutex<BTreeMap<u64, View>>,
+    pub(crate) lives: Mutex<u32>,
     steps: Mutex<u64>,
     /// Who led in each term.
     leaders: Mutex<BTreeMap<u64, u64>>,
@@ -118,7 +108,7 @@ pub fn run(seed: u64, plan: &Plan) -> Report {
     trace::start();
     let world = Arc::new(World::new(seed, plan));
     let mut sim = build(seed, &world);
-    let mut chaos = Chaos::new(&world.machines, |id| drop(world.nodes.lock().remove(&id)));
+    let mut chaos = Chaos::new(&world.machines, &world.weather, |id| drop(world.nodes.lock().remove(&id)));
     if world.found(&mut sim) {
         world.stage.send_replace(Stage::Chaos);
         world.trouble(&mut sim, &mut chaos);
@@ -149,82 +139,6 @@ fn build(seed: u64, world: &Arc<World>) -> Sim<'static> {
     sim
 }
 
-/// One life of a node: from power-on to crash. One whose agreement ends by itself stays as it is, and is told of.
-async fn live(world: Arc<World>, id: u64) -> turmoil::Result {
-    let flaw = world.plan.flaw;
-    let dial = Arc::new(SimDial::new(NodeId(id), flaw));
-    let node = match Node::start(NodeId(id), config(), world.machines[&id].power_on(), dial).await {
-        Ok(node) => Arc::new(node),
-        Err(error) => return world.breaks(id, &error.to_string()).await,
-    };
-    world.nodes.lock().insert(id, node.clone());
-    if id == 1 {
-        let _ = node.initialize().await; // refused in later lives
-    }
-    tokio::spawn(found(node.clone(), world.plan.nodes, flaw));
-    tokio::spawn(world.seen[&id].clone().watch(node.clone(), flaw));
-    tokio::spawn(clients(world.clone(), node.clone()));
-    tokio::spawn(final_read(world.clone(), id, node.clone()));
-    let served = serve(node.raft_service(), node.rpc_service());
-    tokio::select! {
-        biased;
-        broken = node.broken() => world.breaks(id, &broken.to_string()).await,
-        served = served => Ok(served?),
-    }
-}
-
-/// Makes all nodes voters, on whichever node leads.
-async fn found(node: Arc<Node>, count: u64, flaw: Option<Flaw>) {
-    let all: BTreeSet<NodeId> = (1..=count).map(NodeId).collect();
-    loop {
-        let status = node.status();
-        if flaw == Some(Flaw::ShrinkVoters) && status.followers.iter().any(|follower| follower.lag > SHRINK_LAG) {
-            let dead = status.followers.iter().filter(|follower| follower.lag > SHRINK_LAG).map(|follower| follower.id);
-            let rest = status.voters.difference(&dead.collect()).copied().collect();
-            let _ = node.change_voters(rest).await; // a flaw needs no second try
-        }
-        if node.leadership().borrow().own_first_entry_applied && (status.voters != all || status.changing) {
-            let known: BTreeSet<NodeId> = status.voters.union(&status.learners).copied().collect();
-            for id in all.difference(&known) {
-                let _ = node.add_learner(*id).await; // tried again
-            }
-            if known == all && status.followers.iter().all(|follower| follower.caught_up) {
-                let _ = node.change_voters(all.clone()).await; // tried again
-            }
-        }
-        tokio::time::sleep(FOUNDING_PERIOD).await;
-    }
-}
-
-async fn clients(world: Arc<World>, node: Arc<Node>) {
-    let mut stage = world.stage.subscribe();
-    let _ = stage.wait_for(|stage| *stage >= Stage::Chaos).await; // the world outlives the node
-    let mut running = tokio::task::JoinSet::new();
-    for _ in 0..world.plan.clients {
-        let client = {
-            let mut lives = world.lives.lock();
-            *lives += 1;
-            *lives
-        };
-        let seed = world.seed ^ u64::from(client) << 20;
-        running.spawn(client::work(node.clone(), world.history.clone(), client, seed, world.plan.flaw));
-    }
-    let _ = stage.wait_for(|stage| *stage >= Stage::Rest).await;
-}
-
-/// Once the faults are over: what this node holds, after all that was acknowledged.
-async fn final_read(world: Arc<World>, id: u64, node: Arc<Node>) {
-    let mut stage = world.stage.subscribe();
-    let _ = stage.wait_for(|stage| *stage >= Stage::Rest).await;
-    tokio::time::sleep(PROPOSE_TIMEOUT + Duration::from_secs(1)).await; // the last proposals end
-    loop {
-        if let Ok(view) = node.read(Freshness::Linearizable).await {
-            world.finals.lock().insert(id, view);
-            return;
-        }
-    }
-}
-
 impl World {
     fn new(seed: u64, plan: &Plan) -> Self {
         let ids = 1..=plan.nodes;
@@ -232,6 +146,7 @@ impl World {
             plan: plan.clone(),
             seed,
             stage: watch::Sender::new(Stage::Founding),
+            weather: Weather::new(seed),
             history: History::default(),
             machines: ids
                 .clone()
@@ -256,7 +171,7 @@ impl World {
     }
 
     /// The agreement of this node has ended although its disk is as it was promised to be.
-    async fn breaks(&self, id: u64, why: &str) -> turmoil::Result {
+    pub(crate) async fn breaks(&self, id: u64, why: &str) -> turmoil::Result {
         if !self.machines[&id].is_off() {
             self.observe("survival", format!("node {id}: {why}"));
             self.broken.lock().insert(id);
@@ -270,7 +185,8 @@ impl World {
         while !done() {
             self.step(sim);
             if sim.elapsed() >= end {
-                self.observe("quorum_reforms", format!("{what} took over {PATIENCE:?}"));
+                let states: Vec<_> = self.nodes.lock().iter().map(|(id, node)| (*id, node.status())).collect();
+                self.observe("quorum_reforms", format!("{what} took over {PATIENCE:?}: {states:?}"));
                 return false;
             }
         }
@@ -286,7 +202,7 @@ impl World {
         for (id, node) in &*self.nodes.lock() {
             let leadership = *node.leadership().borrow();
             trace::note("progress", (id, node.progress().borrow().index, leadership.term));
-            if leadership.own_first_entry_applied {
+            if leadership.leader == Some(NodeId(*id)) {
                 self.judge_leader(*id, node, leadership.term, look);
             }
         }
