@@ -27,7 +27,7 @@ pub(crate) use containers::open as runtime;
 pub use error::StartError;
 
 /// Number of the key that seals log and snapshots; a later one gets the next.
-const DISK_KEY_ID: KeyId = KeyId(1);
+pub(crate) const DISK_KEY_ID: KeyId = KeyId(1);
 
 /// How a node comes to be part of a cluster.
 #[derive(Debug)]

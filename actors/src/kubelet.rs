@@ -26,6 +26,7 @@ pub mod boot;
 pub mod checks;
 pub mod cleanup;
 pub mod convert;
+pub mod end;
 pub mod events;
 pub mod feed;
 pub mod history;
@@ -79,7 +80,7 @@ impl Kubelet {
         let plan = match &object {
             Some(object) => self.plan(&keeper, object).await?,
             // Before all pods are known, one that is not there says nothing.
-            None if !self.machine.pods.synced() => return Ok(Next::Done),
+            None if !self.machine.knows_pods() => return Ok(Next::Done),
             None => self.plan_orphan(&keeper),
         };
         Ok(self.carry_out(&keeper, object.as_deref(), plan))

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
+use tracing::{info, warn};
 
 use crate::admission::Admission;
 use crate::boot::{self, Booted};
@@ -20,7 +21,7 @@ use crate::context::Context;
 use crate::host::{Handle, Observation};
 use crate::rpc::Rpc;
 use crate::stage::Stage;
-use crate::{api, controllers, dataplane, kubelet, node_api, peers, scheduler, voters};
+use crate::{api, controllers, dataplane, drain, kubelet, node_api, peers, scheduler, voters};
 
 pub use crate::boot::{Entrance, Origin, StartError};
 
@@ -140,6 +141,26 @@ impl Node {
         self.context.raft.broken().await
     }
 
+    /// Asks this node's pods to go, once: see [`drain::pass`], which is to be repeated until none is left.
+    ///
+    /// # Errors
+    /// [`drain::DrainError`].
+    pub async fn drain(&self, options: drain::Options) -> Result<drain::Pass, drain::DrainError> {
+        match &self.kubelet {
+            Some(kubelet) => drain::pass(&kubelet.machine.api, &self.context.name, options).await,
+            None => Ok(drain::Pass::default()),
+        }
+    }
+
+    /// Ends whatever pods still run here: this machine is no node of the cluster any more.
+    pub async fn end_pods(&self) {
+        let Some(kubelet) = &self.kubelet else { return };
+        match kubelet::end::all(&kubelet.machine).await {
+            0 => info!("no pod runs here any more"),
+            left => warn!(left, "pods did not end; a reboot ends them"),
+        }
+    }
+
     /// Stops in reverse: no new work, requests drain, leadership is handed over, peers are told goodbye.
     pub async fn stop(&self) {
         if let Some(kubelet) = &self.kubelet {
@@ -167,7 +188,8 @@ fn start_gossip(context: &Context) -> Result<Gossip, StartError> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let config = GossipConfig {
         id: context.id(),
-        cluster: format!("{}.{}", known.cluster, known.incarnation),
+        // Not the incarnation: who outlives a recovery goes on hearing the others, and all connections are between members.
+        cluster: format!("{}.0", known.cluster),
         generation: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
         interval: GOSSIP_INTERVAL,
     };

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use membership::Role;
 use net::{Dial, NodeId, Peer, Protocol, Removed};
 use parking_lot::Mutex;
-use store::Revision;
+use store::{Revision, Storage};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -20,6 +20,9 @@ use crate::rpc::{self, FEED_PATIENCE, Feed, MEMBERS, SETTINGS, Settings};
 
 /// Asked again although nothing was heard.
 const PERIOD: Duration = Duration::from_secs(30);
+
+/// A node without a leader for so long asks the others too.
+const LEFT_BEHIND: Duration = Duration::from_secs(10);
 
 /// One question, patience and a slow network included.
 const QUESTION_LIMIT: Duration = Duration::from_secs(25);
@@ -48,16 +51,24 @@ impl Peers {
 
     async fn refresh(&self) -> Result<Next, Error> {
         let view = self.context.view().await?;
-        let own = Feed::of(&view);
-        if let Some(feed) = own.filter(|_| self.holds_log()) {
+        let own = Feed::of(&view).filter(|feed| self.holds_log() && feed.incarnation >= self.incarnation());
+        if let Some(feed) = own {
             self.publish(feed.clone())?;
             self.tell_settings(&feed).await;
-            return Ok(Next::Done);
+            // Who hears no leader for long may have been left behind by a recovery, which others know of.
+            if self.context.raft.behind().is_none_or(|age| age < LEFT_BEHIND) {
+                return Ok(Next::Done);
+            }
         }
         let feed = self.ask().await?;
         self.publish(feed.clone())?;
         self.tell_settings(&feed).await;
         Ok(Next::After(Duration::ZERO))
+    }
+
+    /// The newest history of the cluster heard of; see `mesh recover`.
+    fn incarnation(&self) -> u64 {
+        self.context.feed.borrow().as_ref().map_or(0, |feed| feed.incarnation)
     }
 
     /// Whether the log reaches this node, so that its own state is as new as it gets.
@@ -72,6 +83,9 @@ impl Peers {
         let mut last = Error::from("no voter is known");
         for voter in self.voters() {
             match timeout(QUESTION_LIMIT, self.ask_one(voter, &seen)).await {
+                Ok(Ok(feed)) if feed.incarnation < self.incarnation() => {
+                    last = format!("{voter} knows of no recovery yet").into();
+                }
                 Ok(Ok(feed)) => return Ok(feed),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = format!("{voter} gave no answer").into(),

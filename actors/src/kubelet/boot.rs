@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -153,6 +154,7 @@ fn machine(context: &Arc<Context>, runtime: Arc<dyn ContainerRuntime>) -> Machin
         facts: RwLock::new(Arc::new(facts(context, &places))),
         places,
         handle: OnceLock::new(),
+        ending: AtomicBool::new(false),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the parts of a kubelet share. Main type: [`Machine`].
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ::kubelet::observed::{Network as PodAddresses, NodeFacts};
@@ -58,6 +59,8 @@ pub struct Machine {
     pub facts: RwLock<Arc<NodeFacts>>,
     /// Wakes pods.
     pub handle: OnceLock<Handle<Uid>>,
+    /// This machine is no node any more: no pod is its.
+    pub ending: AtomicBool,
 }
 
 impl std::fmt::Debug for Machine {
@@ -74,8 +77,16 @@ impl Machine {
             && (self.pods.synced() || self.last_known.is_loaded())
     }
 
+    /// Whether the pods of this node are known: only then does an absence say anything.
+    pub fn knows_pods(&self) -> bool {
+        self.pods.synced() || self.ending.load(Ordering::Relaxed)
+    }
+
     /// A pod of this node by its uid: as the API has it, else, until that is known, as this node last knew it.
     pub fn pod(&self, uid: &str) -> Option<Arc<Value>> {
+        if self.ending.load(Ordering::Relaxed) {
+            return None;
+        }
         let found = self.pods.list().into_iter().find(|pod| meta::uid(pod) == uid);
         found.or_else(|| if self.pods.synced() { None } else { self.last_known.get(uid) })
     }

@@ -1,6 +1,7 @@
 //! The kubelet over twins: the API, the runtime and the network in memory, volumes in a folder.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ::kubelet::observed::NodeFacts;
@@ -72,6 +73,7 @@ async fn node() -> Node {
         facts: RwLock::new(Arc::new(facts)),
         places,
         handle: OnceLock::new(),
+        ending: AtomicBool::new(false),
     };
     let machine = Arc::new(machine);
     let mut feed = tokio::task::JoinSet::new();

@@ -72,13 +72,23 @@ impl Media {
 
     /// Opens what the disk holds.
     pub(crate) fn open(&self, config: &Config) -> io::Result<(LogStore, Snapshots)> {
+        let log = self.log(config)?;
+        let snapshots = Snapshots::new(self.snapshots()?, self.blocks())?;
+        Ok((LogStore::new(log, self.syncing.clone())?, snapshots))
+    }
+
+    /// The log's files.
+    pub(crate) fn log(&self, config: &Config) -> io::Result<Arc<Log>> {
         let bounds =
             wal::Config { segment_bytes: SEGMENT_BYTES, cache_bytes: config.cache_bytes, pending_bytes: PENDING_BYTES };
         let opened = Log::open(self.disk.clone(), self.keys.clone(), (self.salts)(), bounds);
         let (log, recovery) = opened.map_err(io::Error::other)?;
         tracing::info!(?recovery, "log opened");
-        let snapshots = wal::Snapshots::open(self.disk.clone(), self.keys.clone(), (self.salts)());
-        let snapshots = Snapshots::new(snapshots.map_err(io::Error::other)?, self.blocks())?;
-        Ok((LogStore::new(log, self.syncing.clone())?, snapshots))
+        Ok(log)
+    }
+
+    /// The snapshots' files.
+    pub(crate) fn snapshots(&self) -> io::Result<wal::Snapshots> {
+        wal::Snapshots::open(self.disk.clone(), self.keys.clone(), (self.salts)()).map_err(io::Error::other)
     }
 }

@@ -78,13 +78,13 @@ fn boxed<T>(pieces: impl Iterator<Item = T> + Send + 'static) -> Box<dyn Iterato
 
 /// Turns content back into a state, piece by piece.
 #[derive(Default)]
-struct Reassembly {
+pub(crate) struct Reassembly {
     rest: BytesMut,
     restore: Restore,
 }
 
 impl Reassembly {
-    fn push(&mut self, piece: &[u8]) -> io::Result<()> {
+    pub(crate) fn push(&mut self, piece: &[u8]) -> io::Result<()> {
         self.rest.extend_from_slice(piece);
         while let Some(length) = self.rest.first_chunk::<4>().map(|length| u32::from_le_bytes(*length) as usize) {
             if length > CHUNK_LIMIT_BYTES {
@@ -100,7 +100,7 @@ impl Reassembly {
         Ok(())
     }
 
-    fn finish(self) -> io::Result<State> {
+    pub(crate) fn finish(self) -> io::Result<State> {
         if !self.rest.is_empty() {
             return Err(io::Error::other("the snapshot ends within a chunk"));
         }
@@ -228,7 +228,8 @@ fn restore(snapshot: SnapshotData) -> io::Result<State> {
     }
 }
 
-fn write_chunks(mut writer: SnapshotWriter, state: &store::Snapshot) -> io::Result<()> {
+/// Writes a state as a snapshot's content, and finishes it.
+pub(crate) fn write_chunks(mut writer: SnapshotWriter, state: &store::Snapshot) -> io::Result<()> {
     for chunk in state.chunks() {
         let chunk = chunk.map_err(io::Error::other)?;
         let length = u32::try_from(chunk.len()).map_err(io::Error::other)?;

@@ -7,6 +7,7 @@ mod admit;
 pub mod id;
 pub mod keys;
 pub mod member;
+pub mod recover;
 pub mod token;
 pub mod voters;
 

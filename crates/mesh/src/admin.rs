@@ -51,6 +51,11 @@ pub(crate) enum Request {
     },
     /// Give up this node's part.
     Leave,
+    /// Ask this node's pods to go, once.
+    Drain {
+        /// What may be lost.
+        options: actors::drain::Options,
+    },
     /// End this process.
     Down,
     /// One round of `mesh ping`.

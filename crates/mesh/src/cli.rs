@@ -93,8 +93,18 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
-    /// Give up this node's part in the cluster; it is forgotten for good
+    /// Go on alone with what this node's disk holds, after the other voters' disks are lost for good; while mesh is down here
+    Recover {
+        /// Do not ask: newest writes may be lost, and the other voters are forgotten
+        #[arg(long)]
+        yes_lose_data: bool,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Move this node's pods away and give up its part in the cluster; it is forgotten for good
     Leave {
+        #[command(flatten)]
+        drain: DrainArgs,
         #[command(flatten)]
         at: At,
     },
@@ -211,6 +221,23 @@ pub(crate) enum DevCommand {
         #[command(flatten)]
         name: DevName,
     },
+}
+
+/// How a node is emptied of its pods before it leaves; the flags are those of `kubectl drain`.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// Give up when pods are still here after so long: 90s, 30m, 24h or 7d [default: wait for ever]
+    #[arg(long, value_parser = crate::command::token::seconds)]
+    pub(crate) timeout: Option<i64>,
+    /// End also pods that no controller makes anew elsewhere
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// End also pods with emptyDir volumes; what they hold is lost
+    #[arg(long)]
+    pub(crate) delete_emptydir_data: bool,
+    /// Leave at once: pods are not moved away first, and end within seconds
+    #[arg(long, conflicts_with_all = ["timeout", "force", "delete_emptydir_data"])]
+    pub(crate) no_drain: bool,
 }
 
 /// Which cluster of this machine is meant.

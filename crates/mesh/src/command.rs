@@ -9,6 +9,7 @@ mod kubeconfig;
 mod leave;
 pub(crate) mod logger;
 mod ping;
+mod recover;
 mod remove;
 mod status;
 pub(crate) mod token;
@@ -36,7 +37,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Down(here) => short()?.block_on(down::run(here)),
         Command::Dataplane(here) => dataplane::run(here),
         Command::Remove { node, force, at } => short()?.block_on(remove::run(node, force, &at)),
-        Command::Leave { at } => short()?.block_on(leave::run(&at)),
+        Command::Recover { yes_lose_data, at } => recover::run(yes_lose_data, &at),
+        Command::Leave { drain, at } => short()?.block_on(leave::run(&drain, &at)),
     }
 }
 

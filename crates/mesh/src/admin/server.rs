@@ -115,6 +115,10 @@ async fn decide(node: &Node, request: Request) -> Result<Value> {
             Ok(json!({ "name": removed.name, "id": removed.id.to_string() }))
         }
         Request::Leave => leave(context).await,
+        Request::Drain { options } => {
+            others(context)?;
+            Ok(serde_json::to_value(node.drain(options).await?)?)
+        }
         Request::Down => {
             let state_dir = std::path::absolute(&context.config.state_dir)?;
             let down = Down { name: context.name.clone(), pid: std::process::id(), state_dir };
@@ -177,7 +181,8 @@ async fn kubeconfig(context: &Context, server: Option<String>) -> Result<Value> 
     Ok(json!(secrets.kubeconfig(&server, SystemTime::now())?))
 }
 
-async fn leave(context: &Context) -> Result<Value> {
+/// The members that would be left without this node: at least one.
+fn others(context: &Context) -> Result<Vec<Arc<net::Peer>>> {
     let peers = context.peers.load();
     let others: Vec<_> = peers.iter().filter(|peer| peer.id != context.id()).cloned().collect();
     if others.is_empty() {
@@ -187,6 +192,11 @@ async fn leave(context: &Context) -> Result<Value> {
             context.config.data_dir.display()
         );
     }
+    Ok(others)
+}
+
+async fn leave(context: &Context) -> Result<Value> {
+    let others = others(context)?;
     context.leaving.store(true, Ordering::Relaxed);
     let mut last = anyhow!("no other voter is known");
     for voter in others.iter().filter(|peer| peer.role == Role::Voter || others.len() == 1) {

@@ -55,9 +55,12 @@ async fn run(stage: &Stage, config: Config, entrance: Entrance) -> Result<()> {
     tell(&node);
     let admin = admin::server::Server::open(&socket)?;
     let serving = tokio::spawn(admin.run(node.clone()));
+    // It looks at every heartbeat: a task does that where the heartbeat is at home, this thread would be woken for it.
+    let watched = node.clone();
+    let broken = tokio::spawn(async move { watched.broken().await });
     let end = tokio::select! {
-        broken = node.broken() => End::Broken(broken.into()),
-        error = removed(&node) => End::Broken(error),
+        broken = broken => End::Broken(broken.map_or_else(Into::into, Into::into)),
+        error = removed(&node) => End::Removed(error),
         _ = ends.0.recv() => End::Asked,
         _ = ends.1.recv() => End::Asked,
         farewell = serving => match farewell.context("the local commands' server ended")? {
@@ -67,26 +70,31 @@ async fn run(stage: &Stage, config: Config, entrance: Entrance) -> Result<()> {
     };
     let _ = std::fs::remove_file(&socket);
     info!("stopping");
+    let for_good = matches!(end, End::Removed(_) | End::Left);
+    if for_good {
+        // Others may run under the names of these pods already.
+        node.end_pods().await;
+    }
     node.stop().await;
+    let config = &node.context().config;
+    if for_good
+        && config.pods
+        && let Err(error) = super::down::end_dataplane(&config.state_dir).await
+    {
+        warn!(%error, "the data plane did not end");
+    }
     match end {
-        End::Broken(error) => Err(error),
+        End::Broken(error) | End::Removed(error) => Err(error),
         End::Asked => Ok(()),
-        End::Left => {
-            let config = &node.context().config;
-            if config.pods
-                && let Err(error) = super::down::end_dataplane(&config.state_dir).await
-            {
-                warn!(%error, "the data plane did not end");
-            }
-            // Only now: until it stopped, the node wrote down what it saw.
-            Ok(node.context().home.clear()?)
-        }
+        // Only now: until it stopped, the node wrote down what it saw.
+        End::Left => Ok(node.context().home.clear()?),
     }
 }
 
 /// Why a node ends.
 enum End {
     Broken(anyhow::Error),
+    Removed(anyhow::Error),
     Asked,
     Left,
 }
