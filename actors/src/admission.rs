@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
-use membership::{Candidate, KeyFingerprint, Member, Refused, member};
+use membership::{Candidate, KeyFingerprint, Member, NodeId, Refused, member};
 use net::wire::{JoinAnswer, JoinRefusal, JoinRequest, WIRE};
 use net::{Peer, Removed};
 use store::{Freshness, Outcome, Storage, View};
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::context::{Context, request_id, unix_now};
@@ -16,6 +18,10 @@ use crate::secrets::Secrets;
 
 /// Decisions overtaken by another join before this one gives way; 200 nodes at once need a few.
 const TRIES: usize = 16;
+
+/// How long a member that is to be replaced may still be heard: one whose machine died a moment ago is, for about two
+/// seconds. Less than a decision may take (15 s).
+const SILENCE_PATIENCE: Duration = Duration::from_secs(8);
 
 /// When a joiner that found the cluster busy may ask again.
 const BUSY: JoinRefusal = JoinRefusal::Busy { retry_after_ms: 500 };
@@ -57,6 +63,9 @@ impl Admission {
             let admission = membership::admit(&view, &candidate, unix_now(), request_id());
             match admission.map_err(|refused| words(&refused, &request))? {
                 membership::Admission::Already(member) => return self.answer(&secrets, &request, &member, true).await,
+                membership::Admission::Admit(..) if self.is_alive(holder(&view, &candidate.name)).await => {
+                    return Err(alive(&candidate.name));
+                }
                 membership::Admission::Admit(member, command) => match self.context.raft.propose(command).await {
                     Ok(Outcome::Applied { .. }) => {
                         self.voters.refresh(());
@@ -68,6 +77,19 @@ impl Admission {
             }
         }
         Err(BUSY)
+    }
+
+    /// Whether this member is heard, and goes on to be: it is not to be replaced then.
+    async fn is_alive(&self, holder: Option<NodeId>) -> bool {
+        let Some(holder) = holder else { return false };
+        let mut changes = self.context.liveness.changes();
+        let silent = async {
+            while holder == self.context.id() || self.context.liveness.silence(holder).is_none() {
+                // The sender lives as long as this node.
+                let _ = changes.changed().await;
+            }
+        };
+        timeout(SILENCE_PATIENCE, silent).await.is_err()
     }
 
     async fn secrets(&self) -> Result<Secrets, JoinRefusal> {
@@ -138,6 +160,17 @@ fn specified(mut address: SocketAddr, from: SocketAddr) -> SocketAddr {
         address.set_ip(from.ip());
     }
     address
+}
+
+/// The member that has this name.
+fn holder(view: &View, name: &str) -> Option<NodeId> {
+    member::members(view).into_iter().find(|member| member.name == name).map(|member| member.id)
+}
+
+fn alive(name: &str) -> JoinRefusal {
+    JoinRefusal::Invalid(format!(
+        "node {name} is alive and is not replaced: give another --name; or run `mesh leave` there, or stop it, first"
+    ))
 }
 
 fn elsewhere(view: &View) -> JoinRefusal {

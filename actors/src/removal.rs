@@ -66,7 +66,9 @@ pub async fn remove(context: &Context, asked: &str, force: bool) -> Result<Membe
     let members = member::members(&view);
     let found = members.iter().find(|member| member.name == asked || member.id.to_string() == asked);
     let Some(leaver) = found else {
-        let known: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
+        // Members come by id, which says nothing to people.
+        let mut known: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
+        known.sort_unstable();
         return Err(RemoveError::Unknown { asked: asked.to_owned(), known: known.join(", ") });
     };
     if leaver.id == context.id() {

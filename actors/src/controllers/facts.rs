@@ -43,12 +43,19 @@ pub(super) async fn follow(context: &Arc<Context>, queues: &Queues) -> Result<()
     let view = context.view().await?;
     let mut members = context.raft.watch(Scope { prefix: "mesh/".into(), index: None }, view.revision())?;
     let mut view = Some(view);
+    let mut before = Cluster::default();
     loop {
         let now = match view.take() {
             Some(view) => view,
             None => context.view().await?,
         };
-        queues.tell_facts(&of(&now, context));
+        let now = of(&now, context);
+        // That somebody is a member no longer is news too.
+        if before.members.iter().any(|member| now.members.iter().all(|one| one.id != member.id)) {
+            queues.tell_facts(&before);
+        }
+        queues.tell_facts(&now);
+        before = now;
         tokio::select! {
             changed = liveness.changed() => changed?,
             changed = paths.changed() => changed?,

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cluster::{Cluster, Launch, Node, Steps, eventually, named};
+use cluster::{Cluster, Kubectl, Launch, Node, Program, Sandbox, Steps, becomes, eventually, named, refuses, row};
+
+/// Servers with a budget, and a pod that no controller makes anew.
+const PODS: &str = include_str!("leave/pods.yaml");
 
 /// How long the cluster may take to forget a member, on a busy machine.
 const FORGET_LIMIT: Duration = Duration::from_secs(30);
@@ -33,6 +36,65 @@ fn a_node_that_leaves_is_forgotten_and_the_rest_goes_on() {
     steps.step("the others work without it", || works(&cluster, "later"));
     steps.step("a token for one use admits one node", || once(&cluster));
     steps.end();
+}
+
+#[test]
+fn a_node_that_leaves_moves_its_pods_away_first_as_their_budget_allows() {
+    let sandbox = Sandbox::start("leave", 3).unwrap();
+    let kubectl = sandbox.newest("node-1");
+    let mut steps = Steps::new();
+    steps.step("servers run, one on each node, under a budget that spares none; and a pod of nobody's", || {
+        kubectl.prints(
+            "apply -f -",
+            PODS,
+            &["deployment.apps/web created", "poddisruptionbudget.policy/web created"],
+        )?;
+        row("rollout status deployment/web --timeout=120s", &["successfully rolled out"]).run(&kubectl, "")?;
+        becomes("get pod fixed", &["Running"]).run(&kubectl, "")?;
+        row("get pods -l app=web -o wide", &["node-1", "node-2", "node-3"]).run(&kubectl, "")
+    });
+    steps.step("what nobody would make anew is not lost without a word, and nothing has changed", || {
+        sandbox.on("node-3", "leave").run()?.refuses(&["default/fixed", "--force", "has not left"])?;
+        row("get node node-3", &["!SchedulingDisabled"]).run(&kubectl, "")
+    });
+    steps.step("the budget is respected: the node is cordoned and stays, its server runs on", || {
+        let said = sandbox.on("node-3", "leave --force --timeout 7s").run()?;
+        said.refuses(&["stays for now", "disruption budget", "has not left", "default/web-", "uncordon"])?;
+        row("get node node-3", &["SchedulingDisabled"]).run(&kubectl, "")?;
+        row("get deployment web", &["3/3"]).run(&kubectl, "")
+    });
+    steps.step("when the budget allows it the server moves, and the node leaves", || {
+        kubectl.prints("patch pdb web --type=merge -p '{\"spec\":{\"minAvailable\":2}}'", "", &["patched"])?;
+        let left = sandbox.on("node-3", "leave --force").run()?;
+        ensure!(left.stderr.contains("evicting pod default/web-"), "{left}");
+        left.prints(&["node node-3 has left the cluster"])?;
+        gone(&sandbox, &kubectl, "node-3")?;
+        refuses("get pod fixed", "", &["NotFound"]).run(&kubectl, "")?;
+        becomes("get deployment web", &["3/3"]).run(&kubectl, "")
+    });
+    steps.step("a node leaves at once when told to, and nothing of its pods runs on", || {
+        sandbox.on("node-2", "leave --no-drain").run()?.prints(&["node node-2 has left the cluster"])?;
+        gone(&sandbox, &kubectl, "node-2")
+    });
+    steps.end();
+}
+
+/// Neither its Node object nor a container is left, and its data directory is empty.
+fn gone(sandbox: &Sandbox, kubectl: &Kubectl, node: &str) -> Result<()> {
+    eventually("the end of the node", FORGET_LIMIT, || {
+        let data = std::fs::read_dir(sandbox.home(node).join("data"))?.count();
+        ensure!(data == 0, "its data directory holds {data} things");
+        Ok(())
+    })?;
+    let socket = Path::new("/run/mesh-dev").join(&sandbox.name).join(node).join("containerd.sock");
+    let containers = Program::new(Path::new("ctr"), &format!("-a {} -n mesh containers list -q", socket.display()));
+    let containers = containers.run()?.prints(&[])?;
+    ensure!(containers.trim().is_empty(), "containers are left: {containers}");
+    eventually("the end of its Node object", FORGET_LIMIT, || {
+        let nodes = kubectl.prints("get nodes -o name", "", &["node/node-1"])?;
+        ensure!(!nodes.contains(node), "{nodes}");
+        Ok(())
+    })
 }
 
 fn leave(cluster: &mut Cluster, node: usize) -> Result<()> {

@@ -31,7 +31,10 @@ pub(crate) async fn run(command: DevCommand) -> Result<()> {
             Ok(())
         }
         DevCommand::Kill { node, only, name } => kill(Sandbox::open(&name.name)?.node(&node)?, only),
-        DevCommand::Start { node, name } => start(Sandbox::open(&name.name)?.node(&node)?).await,
+        DevCommand::Start { node, name } => {
+            let sandbox = Sandbox::open(&name.name)?;
+            start(&sandbox, sandbox.node(&node)?).await
+        }
         DevCommand::Down { all, name } => down(&if all { Sandbox::all()? } else { vec![name.name] }),
     }
 }
@@ -167,12 +170,26 @@ fn kill(node: Node<'_>, only: Option<Part>) -> Result<()> {
     Ok(())
 }
 
-async fn start(node: Node<'_>) -> Result<()> {
+async fn start(sandbox: &Sandbox, node: Node<'_>) -> Result<()> {
     let started = Instant::now();
     node.start(None)?;
+    if !mostly_up(sandbox)? {
+        tick(
+            &format!("{} runs at {}, and waits for others: most nodes are down", node.name(), node.address()),
+            started,
+        );
+        return Ok(());
+    }
     ready(node).await?;
     tick(&format!("{} is ready at {}", node.name(), node.address()), started);
     Ok(())
+}
+
+/// Whether more than half of the members run: without them there may be no quorum, and nobody is ready.
+fn mostly_up(sandbox: &Sandbox) -> Result<bool> {
+    let members: Vec<Node<'_>> = sandbox.nodes().filter(Node::is_member).collect();
+    let up = members.iter().map(|node| Ok(node.process(Part::Mesh)?.is_some())).collect::<Result<Vec<bool>>>()?;
+    Ok(up.iter().filter(|up| **up).count() * 2 > members.len())
 }
 
 fn down(names: &[String]) -> Result<()> {
