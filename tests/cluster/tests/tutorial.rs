@@ -81,8 +81,7 @@ fn copy(kubectl: &Kubectl, namespace: &str, root: &Path) -> Result<()> {
     kubectl.prints(&format!("cp {} {namespace}/client:/tmp/copied", there.display()), "", &[])?;
     kubectl.prints(&format!("cp {namespace}/client:/tmp/copied {}", back.display()), "", &[])?;
     ensure!(fs::read(&back)? == bytes, "what came back differs");
-    let nothing = format!("cp {namespace}/client:/tmp/none {}", back.display());
-    kubectl.refuses(&nothing, "", &["No such file"]).map(drop)
+    Ok(())
 }
 
 fn files(kubectl: &Kubectl, namespace: &str, root: &Path) -> Result<()> {
@@ -104,9 +103,12 @@ fn files(kubectl: &Kubectl, namespace: &str, root: &Path) -> Result<()> {
 }
 
 fn explain(kubectl: &Kubectl) -> Result<()> {
-    let kinds = kubectl.prints("api-resources --no-headers -o name", "", &["pods", "deployments.apps"])?;
-    for kind in kinds.lines() {
-        kubectl.prints(&format!("explain {kind} --recursive"), "", &["KIND:", "VERSION:", "metadata"])?;
+    let kinds = kubectl.prints("api-resources --no-headers", "", &["pods", "deployments"])?;
+    for line in kinds.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [name, .., version, _, _] = words.as_slice() else { continue };
+        let asked = format!("explain {name} --recursive --api-version={version}");
+        kubectl.prints(&asked, "", &["KIND:", "VERSION:", "metadata"])?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ pub(crate) const TOPICS: &[(&str, &[Row])] = &[
 ];
 
 const SERVICES: &[Row] = &[
-    row("version", &["Server Version: v1.36"]),
+    row("version -o json", &["\"gitVersion\": \"v1.36"]),
     row("cluster-info", &["control plane", "is running at https://"]),
     row("create namespace NS", &["created"]),
     row(
@@ -108,7 +108,11 @@ const APPLIES: &[Row] = &[
     with("apply -n NS -f -", PAIR, &["p1 unchanged", "p2 unchanged"]),
     with("apply -n NS --dry-run=server -f -", HALF, &["p1 configured (server dry run)"]),
     with("apply -n NS --dry-run=client -f -", HALF, &["p1 configured (dry run)"]),
-    with("apply -n NS --prune -l set=pruned -f -", HALF, &["p1 configured", "p2 pruned"]),
+    with(
+        "apply -n NS --prune -l set=pruned --prune-allowlist=core/v1/ConfigMap -f -",
+        HALF,
+        &["p1 configured", "p2 pruned"],
+    ),
     with("apply -n NS --server-side --field-manager=ours -f -", OURS, &["serverside-applied"]),
     refuses("apply -n NS --server-side --field-manager=theirs -f -", THEIRS, &["conflict with \"ours\": .data.a"]),
     with("apply -n NS --server-side --field-manager=theirs --force-conflicts -f -", THEIRS, &["serverside-applied"]),
@@ -148,7 +152,10 @@ const CONTROLLERS: &[Row] = &[
 const NODES: &[Row] = &[
     row("cordon node-2", &["cordoned"]),
     row("get nodes", &["Ready,SchedulingDisabled"]),
-    row("drain node-2 --ignore-daemonsets --force --delete-emptydir-data --timeout=120s", &["node/node-2 drained"]),
+    row(
+        "drain node-2 --ignore-daemonsets --force --delete-emptydir-data --grace-period=1 --timeout=120s",
+        &["node/node-2 drained"],
+    ),
     row("get -A pods --field-selector=spec.nodeName=node-2 -o name", &["!pod/"]),
     row("uncordon node-2", &["uncordoned"]),
     row("taint nodes node-2 kept=free:NoSchedule", &["tainted"]),
