@@ -1,6 +1,6 @@
 //! Empties this node of its pods before it leaves, as `kubectl drain` does: it is cordoned, and its pods are evicted, so
 //! that PodDisruptionBudgets are respected. Main function: [`pass`], to be repeated until nothing is left. All is asked of
-//! the API as this node itself, which may evict only what runs here. Who goes is decided by [`judge`].
+//! the API as this node itself, which may evict only what runs here. Who goes is decided by `judge`.
 //! Spec: <https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/>.
 //!
 //! Nothing is remembered between passes: each looks at the pods anew, so one that was cut short is simply repeated.

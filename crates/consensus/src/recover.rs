@@ -1,5 +1,5 @@
 //! Reads what a disk records while no node runs on it, and founds a new history on a fresh disk with one voter: what
-//! `mesh recover` and `mesh restore` stand on. Main type: [`Recorded`].
+//! `mesh recover` stands on. Main type: [`Recorded`].
 //!
 //! Raft has no such step: it breaks the promise that what was acknowledged stays. So the new history lies apart from the
 //! old one in term, index and revision: whatever a node of the old one holds, a snapshot of the new one takes its place.
@@ -65,20 +65,6 @@ impl Recorded {
         let vote = log.vote().map(|vote| codec::decode::<wire::Vote>(&vote)).transpose().map_err(io::Error::other)?;
         recorded.term = recorded.state.applied().term.max(vote.unwrap_or_default().term);
         Ok(recorded)
-    }
-
-    /// What [`crate::Node::backup`] gave.
-    ///
-    /// # Errors
-    /// [`RecoverError::Storage`] where it is not whole.
-    pub fn from_pieces(pieces: impl Iterator<Item = io::Result<Vec<u8>>>) -> Result<Self, RecoverError> {
-        let mut reassembly = Reassembly::default();
-        for piece in pieces {
-            reassembly.push(&piece?)?;
-        }
-        let state = reassembly.finish()?;
-        let term = state.applied().term;
-        Ok(Self { state, voters: BTreeSet::new(), unconfirmed: 0, term })
     }
 
     fn take_snapshot(&mut self, media: &Media) -> Result<(), RecoverError> {

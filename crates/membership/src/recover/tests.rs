@@ -44,7 +44,7 @@ fn state() -> State {
     let mut state = State::default();
     let roles = [Role::Voter, Role::Voter, Role::Voter, Role::Standby, Role::Worker];
     for (id, role) in (1..).zip(roles) {
-        let mut command = found(&cluster_of(0), &plain(id, role), &[], RequestId(id.into()));
+        let mut command = crate::found(&cluster_of(0), &plain(id, role), &[], RequestId(id.into()));
         command.guards.clear();
         apply(&mut state, &command);
     }
@@ -75,17 +75,6 @@ fn a_survivor_votes_alone_and_forgets_who_voted_beside_it() {
         assert_eq!((roles(&state), gone(&state)), (expected, forgotten.to_vec()), "survivor {survivor}");
         assert_eq!(cluster(&state.view()).unwrap().incarnation, 7);
     }
-}
-
-#[test]
-fn a_restored_state_has_one_new_member_which_may_have_an_old_name() {
-    let mut state = state();
-    let new = Member { id: NodeId(9), key: KeyFingerprint([9; 32]), ..plain(2, Role::Voter) };
-    let recovery = restore(&state.view(), new.clone(), 3, RequestId(99)).unwrap();
-    apply(&mut state, &recovery.command);
-    assert_eq!(members(&state.view()), [new]);
-    assert_eq!(gone(&state), [1, 2, 3, 4, 5]);
-    assert_eq!(cluster(&state.view()).unwrap().incarnation, 3);
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(crate) const TOPICS: &[(&str, &[Row])] = &[
 
 const SERVICES: &[Row] = &[
     row("version -o json", &["\"gitVersion\": \"v1.36"]),
-    row("cluster-info", &["control plane", "is running at https://"]),
+    row("cluster-info", &["control plane", "https://"]),
     row("create namespace NS", &["created"]),
     row(
         "create deployment web -n NS --image=mesh.test/busybox:1 --replicas=3 --port=8080 -- sh -c 'hostname > /tmp/index.html; trap exit TERM; httpd -p 8080 -h /tmp; while true; do usleep 100000; done'",
@@ -63,7 +63,7 @@ const PODS: &[Row] = &[
     row("events -n NS --for pod/talk", &["Scheduled", "Started"]),
     row("label -n NS pod talk tier=front", &["labeled"]),
     row("get -n NS pods -l tier=front -o name", &["pod/talk", "!pod/client"]),
-    row("annotate -n NS pod talk note='a b'", &["annotated"]),
+    row("annotate -n NS pod talk note='a b'", &["annotate"]),
     row("get -n NS pods --sort-by=.metadata.name --show-labels", &["tier=front"]),
     row("get -n NS pods -o custom-columns=NAME:.metadata.name,IP:.status.podIP", &["NAME", "10.42."]),
     row("get -n NS pod talk -o go-template='{{.status.phase}}'", &["Running"]),
