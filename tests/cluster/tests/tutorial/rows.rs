@@ -49,7 +49,11 @@ const SERVICES: &[Row] = &[
 ];
 
 const PODS: &[Row] = &[
-    row("run once -n NS --image=mesh.test/busybox:1 --restart=Never --rm -i -- echo hello there", &["hello there"]),
+    with(
+        "run once -n NS --image=mesh.test/busybox:1 --restart=Never --rm -i -- sh -c 'read name; echo hello $name'",
+        "there\n",
+        &["hello there"],
+    ),
     row("run talk -n NS --image=mesh.test/busybox:1 -- sh -c 'echo one; echo two; sleep 1000000'", &["created"]),
     row("wait -n NS --for=condition=Ready pod/talk --timeout=90s", &["condition met"]),
     becomes("logs -n NS talk", &["one", "two"]),
