@@ -62,7 +62,7 @@ fn cuts_of_every_kind_stop_only_the_minority_and_heal_by_themselves() {
         let mended_at = unix_now()?;
         sandbox.mend()?;
         whole(&sandbox, &workload)?;
-        tell_calls(&kubectl, cut_at..mended_at)
+        calls_succeeded(&kubectl, cut_at..mended_at)
     });
     for (name, direction) in [("hears nobody", Direction::In), ("is not heard", Direction::Out)] {
         steps.step(&format!("a leader that {name}: another leads, then all is well"), || {
@@ -197,13 +197,19 @@ fn unix_now() -> Result<u64> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
 }
 
-/// Tells which calls within the minority failed, and sees that only what crashed was started again. In some runs one or two
-/// calls are refused, within the cut or when the majority's state arrives: an open point, so it is told, not judged.
-fn tell_calls(kubectl: &Kubectl, cut: Range<u64>) -> Result<()> {
+/// The caller in the minority, which calls from its first success on, saw nothing of the cut, and only what crashed was started
+/// again. The majority has taken the minority's pods out of Services: for a moment after the cut the caller may be told so.
+fn calls_succeeded(kubectl: &Kubectl, cut: Range<u64>) -> Result<()> {
     let said = kubectl.prints("logs caller", "", &["near"])?;
     let failed = said.lines().filter_map(|line| line.strip_prefix("failed ")?.parse::<u64>().ok());
-    let after: Vec<u64> = failed.filter_map(|at| at.checked_sub(cut.start)).collect();
-    println!("    calls that failed, in seconds after the cut, which took {}: {after:?}", cut.end - cut.start);
+    let (within, later): (Vec<u64>, Vec<u64>) = failed.filter(|at| *at >= cut.start).partition(|at| cut.contains(at));
+    println!(
+        "    calls that failed: {} in {} s of the cut, {} after it",
+        within.len(),
+        cut.end - cut.start,
+        later.len()
+    );
+    ensure!(within.is_empty(), "{} calls within the minority failed", within.len());
     let restarts = |pod: &str| {
         let path = format!("get pod {pod} -o 'jsonpath={{.status.containerStatuses[0].restartCount}}'");
         Ok::<u32, anyhow::Error>(kubectl.prints(&path, "", &[])?.trim().parse()?)
