@@ -9,7 +9,7 @@ const LIFE: &[(&str, &[Row])] = &[
         &[
             row("create namespace NS", &["created"]),
             row(
-                "create deployment web -n NS --image=mesh.test/busybox:1 --replicas=3 -- sleep 1000000",
+                "create deployment web -n NS --image=mesh.test/busybox:1 --replicas=3 -- sh -c 'trap exit TERM; sleep 1000000 & wait'",
                 &["deployment.apps/web created"],
             ),
             row("rollout status -n NS deployment/web --timeout=120s", &["successfully rolled out"]),
