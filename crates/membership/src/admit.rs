@@ -227,6 +227,7 @@ fn removal(member: &Member) -> Vec<Op> {
     let owner: std::sync::Arc<str> = member.id.to_string().into();
     let mut ops = vec![
         Op::Delete(keys::member(member.id)),
+        Op::Delete(keys::features(member.id)),
         Op::Release { name: keys::name_claim(&member.name), owner: owner.clone() },
     ];
     let ranges = member.pod_ranges.iter().map(|range| keys::pod_range_claim(*range));

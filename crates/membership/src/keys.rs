@@ -15,6 +15,9 @@ pub const TOKENS: &str = "mesh/tokens/";
 /// Prefix of secrets sealed by the cluster key.
 pub const SECRETS: &str = "mesh/secrets/";
 
+/// Prefix of what members say that they know ([`crate::features`]).
+pub const FEATURES: &str = "mesh/features/";
+
 /// Prefix of the claims on ids.
 pub const ID_CLAIMS: &str = "member-id/";
 
@@ -31,6 +34,11 @@ pub fn token(id: &str) -> Arc<str> {
 /// Key of one sealed secret.
 pub fn secret(name: &str) -> Arc<str> {
     format!("{SECRETS}{name}").into()
+}
+
+/// Key of what one member says that it knows.
+pub fn features(id: NodeId) -> Arc<str> {
+    format!("{FEATURES}{id}").into()
 }
 
 /// Claim on a node's name, held by its id while it is a member.

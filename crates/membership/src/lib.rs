@@ -4,6 +4,7 @@
 //! arguments. What is stored under `mesh/` is defined here and nowhere else (**fixed early**).
 
 mod admit;
+pub mod features;
 pub mod id;
 pub mod keys;
 pub mod member;

@@ -1,5 +1,5 @@
-//! The transaction that begins a new history after disks were lost: [`survive`], on one of the old members. Which state it
-//! starts from, and that its revision moves on, is `consensus`'s.
+//! Transactions that begin a new history after disks were lost: [`survive`] on one of the old members, [`restore`] on a
+//! node that is none. Which state they start from, and that its revision moves on, is `consensus`'s.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use store::{Command, Op, RequestId, View};
 use crate::id::{NodeId, Role};
 use crate::keys;
 use crate::member::{Cluster, Member, cluster, member, members, put};
-use crate::remove;
+use crate::{found, remove};
 
 /// What a recovery comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,19 @@ pub fn survive(
     ops.extend(forgotten.iter().flat_map(|member| removal(member, request)));
     // None of them holds a log of the new history.
     ops.extend(kept.into_iter().map(|member| put(keys::member(member.id), &Member { role: Role::Worker, ..member })));
+    Ok(Recovery { command: Command { request, guards: Vec::new(), ops }, voter, forgotten, cluster })
+}
+
+/// A node that was no member goes on alone with a backup's state; all members of it are forgotten, also where the node has
+/// the name of one. `incarnation` must be above the cluster's.
+///
+/// # Errors
+/// [`RecoveryRefused::Unfounded`].
+pub fn restore(view: &View, voter: Member, incarnation: u64, request: RequestId) -> Result<Recovery, RecoveryRefused> {
+    let cluster = Cluster { incarnation, ..cluster(view).ok_or(RecoveryRefused::Unfounded)? };
+    let forgotten = members(view);
+    let mut ops: Vec<Op> = forgotten.iter().flat_map(|member| removal(member, request)).collect();
+    ops.extend(found(&cluster, &voter, &[], request).ops);
     Ok(Recovery { command: Command { request, guards: Vec::new(), ops }, voter, forgotten, cluster })
 }
 

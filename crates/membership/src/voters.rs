@@ -112,7 +112,7 @@ pub fn plan(members: &[Member], quorum: &Quorum, dead: &BTreeSet<NodeId>, max: u
     if let Some(member) = members.iter().find(newcomer) {
         return Some(Step::SetRole(member.id, Role::Standby));
     }
-    let ready = voters.difference(&quorum.voters).all(|id| quorum.caught_up.contains(id));
+    let ready = can_agree(&voters, dead) && voters.difference(&quorum.voters).all(|id| quorum.caught_up.contains(id));
     if voters != quorum.voters && ready && !voters.is_empty() {
         return Some(Step::SetVoters(voters));
     }
@@ -124,6 +124,12 @@ pub fn plan(members: &[Member], quorum: &Quorum, dead: &BTreeSet<NodeId>, max: u
         return Some(Step::DropLearner(*id));
     }
     set_roles(members, quorum)
+}
+
+/// Whether more than half are alive. A joint change needs both majorities (Raft, section 6): one to voters that are mostly
+/// dead would end writes until they return, so a leaver keeps its vote as long as nobody else can take it.
+fn can_agree(voters: &BTreeSet<NodeId>, dead: &BTreeSet<NodeId>) -> bool {
+    voters.difference(dead).count() * 2 > voters.len()
 }
 
 /// Whoever has the log takes a dead voter's place at once, although another would be the better choice: that one is still
@@ -176,14 +182,17 @@ fn largest_odd(count: usize) -> usize {
     if count == 0 { 0 } else { count - (count + 1) % 2 }
 }
 
-/// Lower is better: the living before the dead, the leader (to depose it costs an election), then preference, then a zone
-/// with fewer voters, then the voters that are there before newcomers (each change costs), then those that have the log.
-/// A set that is spread already stays as it is: within a zone its voters come first.
+/// Lower is better: the living before the dead, and of these who votes already (no other can catch up), the leader (to depose
+/// it costs an election), then preference, then a zone with fewer voters, then the voters that are there before newcomers
+/// (each change costs), then those that have the log. A set that is spread already stays as it is: within a zone its voters
+/// come first.
 fn rank(member: &Member, quorum: &Quorum, dead: &BTreeSet<NodeId>, crowd: usize) -> impl Ord + use<> {
     let id = member.id;
     let preference = member.voter != VoterPreference::Prefer;
+    let dead = dead.contains(&id);
     (
-        dead.contains(&id),
+        dead,
+        dead && !quorum.voters.contains(&id),
         quorum.leader != Some(id),
         preference,
         crowd,

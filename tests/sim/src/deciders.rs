@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+pub mod quorum;
 pub mod withdrawal;
 
 /// What came of some hours.

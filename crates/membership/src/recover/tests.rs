@@ -78,6 +78,17 @@ fn a_survivor_votes_alone_and_forgets_who_voted_beside_it() {
 }
 
 #[test]
+fn a_restored_state_has_one_new_member_which_may_have_an_old_name() {
+    let mut state = state();
+    let new = Member { id: NodeId(9), key: KeyFingerprint([9; 32]), ..plain(2, Role::Voter) };
+    let recovery = restore(&state.view(), new.clone(), 3, RequestId(99)).unwrap();
+    apply(&mut state, &recovery.command);
+    assert_eq!(members(&state.view()), [new]);
+    assert_eq!(gone(&state), [1, 2, 3, 4, 5]);
+    assert_eq!(cluster(&state.view()).unwrap().incarnation, 3);
+}
+
+#[test]
 fn what_is_no_cluster_or_no_member_is_refused() {
     let (none, some) = (State::default(), state());
     let survive = |state: &State| survive(&state.view(), NodeId(8), &BTreeSet::new(), 1, RequestId(1)).unwrap_err();

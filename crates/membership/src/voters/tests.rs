@@ -220,3 +220,22 @@ fn a_removal_that_would_cost_the_quorum_is_refused_with_the_remedy() {
         }
     }
 }
+
+#[test]
+fn a_vote_is_not_handed_to_the_dead() {
+    let mut members = vec![member(1, Role::Voter), member(2, Role::Standby)];
+    members[0].leaving = true;
+    let state = quorum(&[1], &[2]);
+    assert_eq!(plan(&members, &state, &ids(&[2]), 5), None, "the leaver waits for its heir");
+    assert_eq!(plan(&members, &state, &ids(&[]), 5), Some(Step::SetVoters(ids(&[2]))));
+}
+
+#[test]
+fn a_dead_voter_keeps_its_vote_rather_than_a_dead_newcomer_gets_one() {
+    let mut members: Vec<_> = (1..=6).map(|id| member(id, Role::Voter)).collect();
+    members.iter_mut().for_each(|one| one.zone = "a".into());
+    members[5] = member(6, Role::Standby);
+    let mut state = quorum(&[1, 2, 3, 4, 5], &[6]);
+    state.caught_up.remove(&NodeId(6));
+    assert_eq!(plan(&members, &state, &ids(&[5, 6]), 5), Some(Step::DropLearner(NodeId(6))), "the set stays");
+}
