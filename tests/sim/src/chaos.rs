@@ -35,6 +35,8 @@ pub(crate) struct Chaos<'a> {
     weather: &'a Weather,
     /// Called when a node is gone.
     gone: Box<dyn Fn(u64) + 'a>,
+    /// Whether every machine's disk is part of the quorum, so that one may be lost.
+    whole: Box<dyn Fn() -> bool + 'a>,
     down: BTreeSet<u64>,
     later: BTreeMap<(Duration, u64), Later>,
     placed: u64,
@@ -47,9 +49,10 @@ impl<'a> Chaos<'a> {
         machines: &'a BTreeMap<u64, Arc<Machine>>,
         weather: &'a Weather,
         gone: impl Fn(u64) + 'a,
+        whole: impl Fn() -> bool + 'a,
     ) -> Self {
         let (down, later, counts) = Default::default();
-        Self { machines, weather, gone: Box::new(gone), down, later, placed: 0, counts }
+        Self { machines, weather, gone: Box::new(gone), whole: Box::new(whole), down, later, placed: 0, counts }
     }
 
     fn place(&mut self, at: Duration, what: Later) {
@@ -102,7 +105,18 @@ impl<'a> Chaos<'a> {
             Act::Lose(rate) => self.weather.change(|sky| sky.loss = *rate),
             Act::Shuffle(longest) => self.weather.change(|sky| sky.shuffle = *longest),
             Act::Repeat(rate) => self.weather.change(|sky| sky.repeat = *rate),
+            Act::Wipe(id, length) => self.lose_disk(sim, *id, *length, Machine::wipe),
+            Act::Rot(id, length) => self.lose_disk(sim, *id, *length, Machine::rot),
             Act::Heal => self.heal(sim),
+        }
+    }
+
+    fn lose_disk(&mut self, sim: &mut Sim<'_>, id: u64, length: Duration, how: impl Fn(&Machine)) {
+        if (self.whole)() && self.machines.values().all(|machine| !machine.is_rotten()) {
+            self.end(sim, id, length, |machine| {
+                machine.cut_power();
+                how(machine);
+            });
         }
     }
 

@@ -1,10 +1,13 @@
-//! One node's machine: what survives its crashes. Main type: [`Machine`].
+//! One node's machine: what survives its crashes, and who it is. Main type: [`Machine`].
+//!
+//! A machine whose disk was wiped, or found damaged, comes back as another node: its former self had promises to keep.
 
 use std::{sync::Arc, time::Duration};
 
 use consensus::{Media, SeededBug, Simulated, Syncing};
+use net::NodeId;
 use parking_lot::Mutex;
-use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use tokio::{
     sync::Notify,
     time::{advance, sleep},
@@ -17,9 +20,21 @@ const SYNC: Duration = Duration::from_millis(6);
 /// How often a clock that goes too fast is put ahead: a tenth of a heartbeat.
 const DRIFT_PERIOD: Duration = Duration::from_millis(10);
 
+/// Between the ids that one machine has after one another: more than there are machines.
+const IDENTITIES: u64 = 16;
+
+/// The machine that a node runs on.
+pub fn machine_of(id: NodeId) -> u64 {
+    id.0 % IDENTITIES
+}
+
 /// A disk, and the power it depends on.
 pub struct Machine {
-    disk: MemoryDisk,
+    disk: Mutex<MemoryDisk>,
+    /// Its present one.
+    id: Mutex<NodeId>,
+    /// Its disk holds what nobody wrote, and it has not been wiped since.
+    rotten: Mutex<bool>,
     rng: Arc<Mutex<StdRng>>,
     slowness: Arc<Mutex<Duration>>,
     /// As the node that runs sees it.
@@ -40,11 +55,14 @@ struct Clock {
 }
 
 impl Machine {
-    /// A new machine with an empty disk whose behaviour follows from `seed`.
-    pub fn new(seed: u64, bug: Option<SeededBug>) -> Self {
+    /// A new machine with an empty disk whose behaviour follows from `seed` and from which of them it is.
+    pub fn new(seed: u64, number: u64, bug: Option<SeededBug>) -> Self {
+        let seed = seed << 8 | number;
         let rng = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
         Self {
-            disk: MemoryDisk::new(seed),
+            disk: Mutex::new(MemoryDisk::new(seed)),
+            id: Mutex::new(NodeId(number)),
+            rotten: Mutex::default(),
             rng,
             slowness: Arc::default(),
             on: Mutex::default(),
@@ -67,8 +85,8 @@ impl Machine {
                 Some(salt)
             })
         };
-        self.disk.set_faults(self.faults());
-        let disk = self.disk.restart();
+        self.disk.lock().set_faults(self.faults());
+        let disk = self.disk.lock().restart();
         *self.on.lock() = Some(disk.clone());
         Media {
             disk: Arc::new(disk),
@@ -78,19 +96,54 @@ impl Machine {
         }
     }
 
+    /// Which node it is now.
+    pub fn id(&self) -> NodeId {
+        *self.id.lock()
+    }
+
+    /// The disk is empty, and the machine another node.
+    pub fn wipe(&self) {
+        let mut id = self.id.lock();
+        id.0 += IDENTITIES;
+        self.disk.lock().kill();
+        *self.disk.lock() = MemoryDisk::new(self.rng.lock().random());
+        *self.rotten.lock() = false;
+    }
+
+    /// One bit of the older half of a file is no longer what was written. The newest record is spared: a damaged end cannot be
+    /// told from a torn write, and a majority of disks that forget is more than Raft stands.
+    pub fn rot(&self) {
+        let disk = self.disk.lock().restart();
+        let names = disk.list().unwrap_or_default();
+        let mut rng = self.rng.lock();
+        if let Some(name) = names.iter().choose(&mut *rng) {
+            let content = disk.content(name).unwrap_or_default();
+            let written = content.iter().rposition(|byte| *byte != 0).unwrap_or(0); // behind it lies what is set aside
+            let byte = rng.random_range(0..=written / 2);
+            disk.flip(name, byte, rng.random_range(0..8));
+            tracing::info!(name, byte, written, "rotten");
+            *self.rotten.lock() = true;
+        }
+    }
+
+    /// Whether its disk holds what nobody wrote.
+    pub fn is_rotten(&self) -> bool {
+        *self.rotten.lock()
+    }
+
     /// The process ends; what it wrote stays.
     pub fn kill(&self) {
-        self.disk.kill();
+        self.disk.lock().kill();
     }
 
     /// The power will go in the middle of the change after so many more.
     pub fn cut_power_after(&self, changes: u64) {
-        self.disk.set_faults(Faults { power_cut_after: Some(changes), ..self.faults() });
+        self.disk.lock().set_faults(Faults { power_cut_after: Some(changes), ..self.faults() });
     }
 
     /// What was not synced survives in whole, in part or not at all.
     pub fn cut_power(&self) {
-        self.disk.power_cut();
+        self.disk.lock().power_cut();
     }
 
     /// Whether the power went in the midst of a change, and nobody has switched it on since.
@@ -104,16 +157,16 @@ impl Machine {
 
     /// From now on nothing more fits on the disk.
     pub fn fill(&self) {
-        let disk = self.disk.restart();
+        let disk = self.disk.lock().restart();
         let used = disk.list().unwrap_or_default().iter().filter_map(|name| disk.length(name).ok()).sum();
         *self.capacity.lock() = Some(used);
-        self.disk.set_faults(self.faults());
+        self.disk.lock().set_faults(self.faults());
     }
 
     /// There is room on the disk again.
     pub fn make_room(&self) {
         *self.capacity.lock() = None;
-        self.disk.set_faults(self.faults());
+        self.disk.lock().set_faults(self.faults());
     }
 
     /// Whether nothing more fits on the disk.

@@ -45,6 +45,10 @@ pub enum Fault {
     Reorder,
     /// Some calls of Raft arrive a second time, later.
     Duplicate,
+    /// A disk is lost; the machine comes back as another node, which takes the lost one's place.
+    Wipe,
+    /// A bit on a disk changes while the power is off. The node refuses to start and is replaced as if wiped.
+    Rot,
 }
 
 /// A fault with its details drawn.
@@ -82,6 +86,10 @@ pub enum Act {
     Shuffle(Duration),
     /// So many in a thousand calls arrive again, until healed.
     Repeat(u32),
+    /// This machine's disk is lost, and it is down for so long; unless another disk is not replaced yet.
+    Wipe(u64, Duration),
+    /// This machine's disk rots while it is down for so long; unless another disk is not replaced yet.
+    Rot(u64, Duration),
 }
 
 impl Act {
@@ -106,6 +114,8 @@ impl Act {
             Self::Lose(_) => "loss",
             Self::Shuffle(_) => "reorder",
             Self::Repeat(_) => "duplicate",
+            Self::Wipe(..) => "wipe",
+            Self::Rot(..) => "bit rot",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use consensus::{Config, Node};
+use consensus::{Config, Follower, Node, Status};
 use net::NodeId;
 use store::{Freshness, Storage};
 use tokio::time::sleep;
@@ -16,6 +16,9 @@ use crate::{
 
 /// Pause before a node is started again whose disk was full.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
+
+/// Who founds the cluster, in its first life.
+const FOUNDER: NodeId = NodeId(1);
 
 /// How often a leader looks whether all nodes vote yet.
 const FOUNDING_PERIOD: Duration = Duration::from_millis(200);
@@ -34,55 +37,74 @@ fn config(flaw: Option<Flaw>) -> Config {
     }
 }
 
-/// One life of a node: from power-on to crash. One whose agreement ends by itself stays as it is, and is told of.
-pub(crate) async fn live(world: Arc<World>, id: u64) -> turmoil::Result {
+/// One life of a machine: from power-on to crash. One whose agreement ends by itself stays as it is, and is told of.
+pub(crate) async fn live(world: Arc<World>, number: u64) -> turmoil::Result {
     let flaw = world.plan.flaw;
-    let machine = world.machines[&id].clone();
+    let machine = world.machines[&number].clone();
     tokio::spawn(machine.clone().keep_time());
     let node = loop {
-        let dial = Arc::new(SimDial::new(NodeId(id), flaw, world.weather.clone()));
-        match Node::start(NodeId(id), config(flaw), machine.power_on(), dial).await {
+        let id = machine.id();
+        let dial = Arc::new(SimDial::new(id, flaw, world.weather.clone()));
+        match Node::start(id, config(flaw), machine.power_on(), dial).await {
             Ok(node) => break Arc::new(node),
             Err(_) if machine.is_full() => sleep(RESTART_PAUSE).await,
-            Err(error) => return world.breaks(id, &error.to_string()).await,
+            Err(_) if machine.is_rotten() => machine.wipe(), // what its words tell the operator to do
+            Err(error) => return world.breaks(number, &error.to_string()).await,
         }
     };
-    world.nodes.lock().insert(id, node.clone());
-    if id == 1 {
+    let id = machine.id();
+    world.nodes.lock().insert(number, node.clone());
+    if id == FOUNDER {
         let _ = node.initialize().await; // refused in later lives
     }
-    tokio::spawn(found(node.clone(), world.plan.nodes, flaw));
-    tokio::spawn(world.seen[&id].clone().watch(node.clone(), flaw));
+    tokio::spawn(found(world.clone(), node.clone()));
+    tokio::spawn(world.seen[&number].clone().watch(node.clone(), flaw));
     tokio::spawn(clients(world.clone(), node.clone()));
-    tokio::spawn(final_read(world.clone(), id, node.clone()));
-    let served = serve(node.raft_service(), node.rpc_service(), world.weather.clone());
+    tokio::spawn(final_read(world.clone(), number, node.clone()));
+    let served = serve(id, node.raft_service(), node.rpc_service(), world.weather.clone());
     tokio::select! {
         biased;
-        broken = node.broken() => world.breaks(id, &broken.to_string()).await,
+        broken = node.broken() => world.breaks(number, &broken.to_string()).await,
         served = served => Ok(served?),
     }
 }
 
-/// Makes all nodes voters, on whichever node leads.
-async fn found(node: Arc<Node>, count: u64, flaw: Option<Flaw>) {
-    let all: BTreeSet<NodeId> = (1..=count).map(NodeId).collect();
+/// Makes the node of each machine a voter, on whichever node leads, and forgets who they were before.
+async fn found(world: Arc<World>, node: Arc<Node>) {
     loop {
-        let status = node.status();
-        if flaw == Some(Flaw::ShrinkVoters) && status.followers.iter().any(|follower| follower.lag > SHRINK_LAG) {
-            let dead = status.followers.iter().filter(|follower| follower.lag > SHRINK_LAG).map(|follower| follower.id);
-            let rest = status.voters.difference(&dead.collect()).copied().collect();
-            let _ = node.change_voters(rest).await; // a flaw needs no second try
+        let (all, status) = (world.ids(), node.status());
+        if world.plan.flaw == Some(Flaw::ShrinkVoters) {
+            shrink(&node, &status).await;
         }
-        if node.leadership().borrow().own_first_entry_applied && (status.voters != all || status.changing) {
-            let known: BTreeSet<NodeId> = status.voters.union(&status.learners).copied().collect();
-            for id in all.difference(&known) {
-                let _ = node.add_learner(*id).await; // tried again
-            }
-            if known == all && status.followers.iter().all(|follower| follower.caught_up) {
-                let _ = node.change_voters(all.clone()).await; // tried again
-            }
+        if node.leadership().borrow().own_first_entry_applied {
+            step_towards(&all, &node, &status).await;
         }
         sleep(FOUNDING_PERIOD).await;
+    }
+}
+
+/// Each step is tried again when it fails.
+async fn step_towards(all: &BTreeSet<NodeId>, node: &Node, status: &Status) {
+    let known: BTreeSet<NodeId> = status.voters.union(&status.learners).copied().collect();
+    for id in all.difference(&known) {
+        let _ = node.add_learner(*id).await;
+    }
+    let ready = |id: &NodeId| status.followers.iter().any(|follower| follower.id == *id && follower.caught_up);
+    let newcomers_ready = all.difference(&status.voters).all(ready);
+    if (status.voters != *all || status.changing) && all.is_subset(&known) && newcomers_ready {
+        let _ = node.change_voters(all.clone()).await;
+    }
+    for former in status.learners.difference(all).filter(|_| status.voters == *all) {
+        let _ = node.remove(*former).await;
+    }
+}
+
+/// What [`Flaw::ShrinkVoters`] does.
+async fn shrink(node: &Node, status: &Status) {
+    let behind = |follower: &&Follower| follower.lag > SHRINK_LAG;
+    let dead: BTreeSet<NodeId> = status.followers.iter().filter(behind).map(|follower| follower.id).collect();
+    if !dead.is_empty() {
+        let _ = node.change_voters(status.voters.difference(&dead).copied().collect()).await; // a flaw needs no second try
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::{
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::{
+    disk::machine_of,
     flaw::Flaw,
     trace,
     weather::{Copied, Exposed, Weather},
@@ -27,12 +28,12 @@ use crate::{
 /// Where nodes listen.
 const PORT: u16 = 7443;
 
-/// Protocol, method, caller.
-const PREAMBLE: usize = 11;
+/// Protocol, method, caller, callee.
+const PREAMBLE: usize = 19;
 
 /// Name of a node's host.
 pub fn host(id: NodeId) -> String {
-    format!("node{}", id.0)
+    format!("machine{}", machine_of(id))
 }
 
 /// Calls other nodes on behalf of one.
@@ -77,32 +78,43 @@ async fn connect(from: NodeId, to: NodeId, protocol: Protocol, method: Method) -
     let mut preamble = [0; PREAMBLE];
     preamble[0] = protocol as u8;
     preamble[1..3].copy_from_slice(&method.0.to_le_bytes());
-    preamble[3..].copy_from_slice(&from.0.to_le_bytes());
+    preamble[3..11].copy_from_slice(&from.0.to_le_bytes());
+    preamble[11..].copy_from_slice(&to.0.to_le_bytes());
     stream.write_all(&preamble).await?;
     let (reader, writer) = stream.into_split();
     Ok(Channel::new(reader, writer))
 }
 
-/// Serves this host's callers until it crashes.
+/// Serves the callers of this node until it crashes. A call to who its machine was before is closed unheard.
 ///
 /// # Errors
 /// Where the port is taken.
-pub async fn serve(raft: Arc<dyn Serve>, rpc: Arc<dyn Serve>, weather: Weather) -> io::Result<()> {
+pub async fn serve(id: NodeId, raft: Arc<dyn Serve>, rpc: Arc<dyn Serve>, weather: Weather) -> io::Result<()> {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     loop {
         let (stream, _) = listener.accept().await?;
         let (raft, rpc, weather) = (raft.clone(), rpc.clone(), weather.clone());
         tokio::spawn(async move {
-            let _ = answer(stream, raft, rpc, weather).await; // a broken stream is the caller's loss
+            let _ = answer(stream, id, raft, rpc, weather).await; // a broken stream is the caller's loss
         });
     }
 }
 
-async fn answer(mut stream: TcpStream, raft: Arc<dyn Serve>, rpc: Arc<dyn Serve>, weather: Weather) -> io::Result<()> {
+async fn answer(
+    mut stream: TcpStream,
+    id: NodeId,
+    raft: Arc<dyn Serve>,
+    rpc: Arc<dyn Serve>,
+    weather: Weather,
+) -> io::Result<()> {
     let mut preamble = [0; PREAMBLE];
     stream.read_exact(&mut preamble).await?;
     let method = Method(u16::from_le_bytes([preamble[1], preamble[2]]));
-    let from = NodeId(preamble[3..].iter().rev().fold(0, |id, byte| id << 8 | u64::from(*byte)));
+    let node = |bytes: &[u8]| NodeId(bytes.iter().rev().fold(0, |id, byte| id << 8 | u64::from(*byte)));
+    let from = node(&preamble[3..11]);
+    if node(&preamble[11..]) != id {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
     let is_raft = preamble[0] == Protocol::Raft as u8;
     let service = if is_raft { raft } else { rpc };
     trace::note("call", preamble);

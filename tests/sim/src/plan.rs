@@ -51,7 +51,7 @@ impl Default for Plan {
         use Fault::*;
         let faults = vec![
             Crash, Crash, Kill, Kill, Torn, Isolate, Split, OneWay, Partial, Flap, Stall, Delay, Heal, Heal, Heal,
-            Heal, SlowDisk, Blackout, FullDisk, Pause, Jump, Drift, Loss, Reorder, Duplicate,
+            Heal, SlowDisk, Blackout, FullDisk, Pause, Jump, Drift, Loss, Reorder, Duplicate, Wipe, Rot,
         ];
         Self { nodes: 3, clients: 3, chaos: Duration::from_secs(12), faults, flaw: None }
     }
@@ -106,6 +106,8 @@ impl Plan {
             Fault::Drift => Act::Drift(one, rng.random_range(1..50)),
             Fault::Loss => Act::Lose(rng.random_range(1..80)),
             Fault::Reorder => Act::Shuffle(SHUFFLE.mul_f64(rng.random())),
+            Fault::Wipe => Act::Wipe(one, down),
+            Fault::Rot => Act::Rot(one, down),
             Fault::Duplicate => Act::Repeat(rng.random_range(10..500)),
         }
     }

@@ -108,7 +108,8 @@ pub fn run(seed: u64, plan: &Plan) -> Report {
     trace::start();
     let world = Arc::new(World::new(seed, plan));
     let mut sim = build(seed, &world);
-    let mut chaos = Chaos::new(&world.machines, &world.weather, |id| drop(world.nodes.lock().remove(&id)));
+    let gone = |number| drop(world.nodes.lock().remove(&number));
+    let mut chaos = Chaos::new(&world.machines, &world.weather, gone, || world.is_whole());
     if world.found(&mut sim) {
         world.stage.send_replace(Stage::Chaos);
         world.trouble(&mut sim, &mut chaos);
@@ -150,7 +151,7 @@ impl World {
             history: History::default(),
             machines: ids
                 .clone()
-                .map(|id| (id, Arc::new(Machine::new(seed << 8 | id, plan.flaw.and_then(Flaw::within)))))
+                .map(|id| (id, Arc::new(Machine::new(seed, id, plan.flaw.and_then(Flaw::within)))))
                 .collect(),
             seen: ids.map(|id| (id, Seen::default())).collect(),
             nodes: Mutex::default(),
@@ -161,6 +162,21 @@ impl World {
             broken: Mutex::default(),
             observed: Mutex::default(),
         }
+    }
+
+    /// The node that each machine is now.
+    pub(crate) fn ids(&self) -> BTreeSet<NodeId> {
+        self.machines.values().map(|machine| machine.id()).collect()
+    }
+
+    /// Whether a leader knows all machines as voters with all of the log: then one may be lost.
+    fn is_whole(&self) -> bool {
+        let all = self.ids();
+        let leads = |node: &Node| node.leadership().borrow().own_first_entry_applied;
+        self.nodes.lock().values().filter(|node| leads(node)).any(|node| {
+            let status = node.status();
+            status.voters == all && !status.changing
+        })
     }
 
     fn observe(&self, invariant: &'static str, complaint: String) {
@@ -202,7 +218,7 @@ impl World {
         for (id, node) in &*self.nodes.lock() {
             let leadership = *node.leadership().borrow();
             trace::note("progress", (id, node.progress().borrow().index, leadership.term));
-            if leadership.leader == Some(NodeId(*id)) {
+            if leadership.leader == Some(self.machines[id].id()) {
                 self.judge_leader(*id, node, leadership.term, look);
             }
         }
@@ -223,7 +239,7 @@ impl World {
     }
 
     fn found(&self, sim: &mut Sim<'_>) -> bool {
-        let all: BTreeSet<NodeId> = (1..=self.plan.nodes).map(NodeId).collect();
+        let all = self.ids();
         self.step_until(sim, "founding", || {
             let nodes = self.nodes.lock();
             let founded = |node: &Arc<Node>| {
