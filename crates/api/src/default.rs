@@ -1,10 +1,15 @@
-//! Defaults that the type facts carry, set where a field is absent from an object that is there.
+//! Defaults that the type facts carry, set where a field is absent from an object that is there; and amounts of resources, which are kept in
+//! thousandths.
 //!
 //! Main function: [`apply`]. Leaves out: defaults that depend on other fields (each kind's `default` hook).
 
 use serde_json::Value;
 
-use crate::{facts::Type, schema::Node};
+use crate::{
+    facts::{Shape, Type},
+    quantity::Quantity,
+    schema::{Kind, Node},
+};
 
 /// Sets declared defaults throughout an object. Doing it again changes nothing. Depth is bounded by the parser.
 pub fn apply(object: &mut Value, ty: &'static Type) {
@@ -20,9 +25,24 @@ fn fill(value: &mut Value, node: Node) {
         }
     }
     match value {
+        Value::Object(map) if matches!(node.kind, Kind::Map(Shape::Quantity)) => map.values_mut().for_each(round),
         Value::Object(map) => map.iter_mut().for_each(|(name, value)| fill(value, node.child(name))),
         Value::Array(items) => items.iter_mut().for_each(|item| fill(item, node.item())),
         _ => {}
+    }
+}
+
+/// What only amounts finer than a thousandth have in their text; most have none of it, and are not parsed.
+const FINE: &[char] = &['u', 'n', '.', 'e', 'E'];
+
+/// An amount in thousandths. What is no quantity is for validation to refuse.
+fn round(amount: &mut Value) {
+    let Some(text) = amount.as_str().filter(|text| text.contains(FINE)) else { return };
+    if let Ok(quantity) = text.parse::<Quantity>() {
+        let rounded = quantity.rounded_to_milli().to_string();
+        if rounded != text {
+            *amount = rounded.into();
+        }
     }
 }
 
@@ -42,5 +62,24 @@ mod tests {
         let once = object.clone();
         apply(&mut object, pod);
         assert_eq!(object, once);
+    }
+
+    #[test]
+    fn amounts_of_resources_are_kept_in_thousandths() {
+        let check = |written: &str, kept: &str| {
+            let mut object = json!({ "spec": { "overhead": { "cpu": written } } });
+            apply(&mut object, crate::facts::of_kind("", "v1", "Pod").expect("built in"));
+            assert_eq!(object["spec"]["overhead"]["cpu"], kept, "{written}");
+        };
+        let cases = [
+            ("100u", "1m"),
+            ("100500u", "101m"),
+            ("1n", "1m"),
+            ("-1n", "-1m"),
+            ("1.0005", "1001m"),
+            ("250m", "250m"),
+            ("1Gi", "1Gi"),
+        ];
+        cases.into_iter().for_each(|(written, kept)| check(written, kept));
     }
 }

@@ -101,6 +101,16 @@ impl Quantity {
         clamp(div_away(self.nanos, NANO))
     }
 
+    /// The same, at the precision that amounts of resources have: thousandths, rounded away from zero.
+    #[must_use]
+    pub fn rounded_to_milli(self) -> Self {
+        let step = NANO / 1000;
+        match self.nanos % step {
+            0 => self,
+            _ => Self::from_nanos(div_away(self.nanos, step) * step, self.format),
+        }
+    }
+
     /// Whether it is nothing.
     #[must_use]
     pub const fn is_zero(&self) -> bool {

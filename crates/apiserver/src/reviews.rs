@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use api::{field::Errors, kinds::read::text, meta};
-use auth::review;
+use auth::{User, review};
 use serde_json::Value;
 use store::Freshness;
 
@@ -33,23 +33,30 @@ async fn answered(shared: &Arc<Shared>, request: &Request, object: Value) -> Res
     match request.target.kind.kind {
         "SelfSubjectReview" => Ok(review::self_subject(object, user)),
         "TokenReview" => token(shared, request, object).await,
-        "SelfSubjectRulesReview" => Ok(shared.rules.with(|index, _| review::self_rules(object, user, index))),
+        "SelfSubjectRulesReview" => rules(shared, object, user),
         "SelfSubjectAccessReview" => {
-            valid(request, &object, false)?;
+            valid(request, &object)?;
             Ok(shared.rules.with(|_, all| review::self_access(object, user, all)))
         }
         "SubjectAccessReview" | "LocalSubjectAccessReview" => {
-            valid(request, &object, true)?;
+            valid(request, &object)?;
             Ok(shared.rules.with(|_, all| review::subject_access(object, all)))
         }
         other => Err(ApiError::internal(format!("nobody answers a {other}"))),
     }
 }
 
-fn valid(request: &Request, object: &Value, subject: bool) -> Result<(), ApiError> {
+fn valid(request: &Request, object: &Value) -> Result<(), ApiError> {
     let mut errors = Errors::new();
-    review::validate_access(object, subject, &mut errors);
+    review::validate_access(object, request.target.kind.kind, &mut errors);
     form::refuse(request.target.kind, "", &errors)
+}
+
+fn rules(shared: &Shared, object: Value, user: &User) -> Result<Value, ApiError> {
+    if text(&object, "/spec/namespace").is_empty() {
+        return Err(ApiError::bad_request("no namespace on request"));
+    }
+    Ok(shared.rules.with(|index, _| review::self_rules(object, user, index)))
 }
 
 async fn token(shared: &Arc<Shared>, request: &Request, object: Value) -> Result<Value, ApiError> {

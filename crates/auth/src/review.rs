@@ -2,7 +2,10 @@
 //! Spec: <https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access>.
 //! Each takes the review as sent and gives it back with its `status`.
 
-use api::kinds::read::{entries, items, text};
+use api::{
+    field::{Errors, Path},
+    kinds::read::{entries, items, text},
+};
 use serde_json::{Value, json};
 
 use crate::{Answer, Attributes, Authorizer, Decision, User, rbac::RbacIndex};
@@ -54,27 +57,64 @@ pub fn self_rules(mut review: Value, user: &User, index: &RbacIndex) -> Value {
     review
 }
 
-/// What is wrong with an access review's `spec`: upstream's field errors.
-pub fn validate_access(review: &Value, subject: bool, errors: &mut api::field::Errors) {
-    let spec = api::field::Path::new("spec");
-    let has = |key: &str| review.pointer(key).is_some_and(Value::is_object);
-    match (has("/spec/resourceAttributes"), has("/spec/nonResourceAttributes")) {
-        (true, true) => {
-            errors.invalid(
-                &spec.child("nonResourceAttributes"),
-                review["spec"]["nonResourceAttributes"].clone(),
-                "cannot be specified in combination with resourceAttributes",
-            );
-        }
-        (false, false) => errors.invalid(
+/// What is wrong with an access review of this kind: upstream's field errors.
+pub fn validate_access(review: &Value, kind: &str, errors: &mut Errors) {
+    let spec = Path::new("spec");
+    let part = |name: &str| review.pointer(&format!("/spec/{name}")).filter(|part| part.is_object());
+    let (resource, path) = (part("resourceAttributes"), part("nonResourceAttributes"));
+    match (resource, path) {
+        (Some(_), Some(both)) => errors.invalid(
+            &spec.child("nonResourceAttributes"),
+            both.clone(),
+            "cannot be specified in combination with resourceAttributes",
+        ),
+        (None, None) => errors.invalid(
             &spec.child("resourceAttributes"),
             Value::Null,
             "exactly one of nonResourceAttributes or resourceAttributes must be specified",
         ),
         _ => {}
     }
-    if subject && text(review, "/spec/user").is_empty() && items(review, "/spec/groups").is_empty() {
+    let of_others = kind != "SelfSubjectAccessReview";
+    if of_others && text(review, "/spec/user").is_empty() && items(review, "/spec/groups").is_empty() {
         errors.invalid(&spec.child("user"), "", "at least one of user or group must be specified");
+    }
+    let local = kind == "LocalSubjectAccessReview";
+    validate_metadata(review, local, errors);
+    if local {
+        validate_local(review, (resource, path), errors);
+    }
+}
+
+/// A question is no object: it has no metadata, but for the namespace of a local one.
+fn validate_metadata(review: &Value, local: bool, errors: &mut Errors) {
+    let says = |name: &str, value: &Value| !(local && name == "namespace") && !is_empty(value);
+    if entries(review, "/metadata").any(|(name, value)| says(name, value)) {
+        let why = if local { "must be empty except for namespace" } else { "must be empty" };
+        errors.invalid(&Path::new("metadata"), review["metadata"].clone(), why);
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// A local question stays within its namespace.
+fn validate_local(review: &Value, (resource, path): (Option<&Value>, Option<&Value>), errors: &mut Errors) {
+    let spec = Path::new("spec");
+    let (asked, own) = (resource.map(|of| text(of, "/namespace")), text(review, "/metadata/namespace"));
+    if let Some(namespace) = asked.filter(|asked| *asked != own) {
+        let at = spec.child("resourceAttributes");
+        errors.invalid(&at.child("namespace"), namespace, "must match metadata.namespace");
+    }
+    if let Some(path) = path {
+        errors.invalid(&spec.child("nonResourceAttributes"), path.clone(), "disallowed on this kind of request");
     }
 }
 
@@ -155,9 +195,34 @@ mod tests {
     }
 
     #[test]
-    fn an_access_review_names_one_thing_and_somebody() {
-        let mut errors = api::field::Errors::new();
-        validate_access(&json!({ "spec": {} }), true, &mut errors);
-        assert_eq!(errors.0.len(), 2);
+    fn an_access_review_names_one_thing_and_somebody_and_is_no_object() {
+        let check = |kind: &str, review: Value, expect: &[&str]| {
+            let mut errors = Errors::new();
+            validate_access(&review, kind, &mut errors);
+            let found: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+            assert_eq!(found, expect, "{kind} {review}");
+        };
+        let (all, own, local) = ("SubjectAccessReview", "SelfSubjectAccessReview", "LocalSubjectAccessReview");
+        let neither = "spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified";
+        let nobody = "spec.user: Invalid value: \"\": at least one of user or group must be specified";
+        check(all, json!({ "metadata": { "creationTimestamp": null }, "spec": {} }), &[neither, nobody]);
+        check(own, json!({ "spec": {} }), &[neither]);
+        check(
+            own,
+            json!({ "metadata": { "name": "x" }, "spec": { "resourceAttributes": {} } }),
+            &["metadata: Invalid value: {\"name\":\"x\"}: must be empty"],
+        );
+        let at = |namespace: &str, spec: Value| json!({ "metadata": { "namespace": namespace }, "spec": spec });
+        check(local, at("a", json!({ "user": "u", "resourceAttributes": { "namespace": "a" } })), &[]);
+        check(
+            local,
+            at("a", json!({ "user": "u", "resourceAttributes": { "namespace": "b" } })),
+            &["spec.resourceAttributes.namespace: Invalid value: \"b\": must match metadata.namespace"],
+        );
+        check(
+            local,
+            at("a", json!({ "user": "u", "nonResourceAttributes": { "path": "/x" } })),
+            &["spec.nonResourceAttributes: Invalid value: {\"path\":\"/x\"}: disallowed on this kind of request"],
+        );
     }
 }
