@@ -23,6 +23,9 @@ const ANSWER_LIMIT: usize = 1 << 10;
 struct Echo {
     /// What the answerer's clock says, in milliseconds since 1970.
     unix_millis: i64,
+    /// The last entry it has applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    applied: Option<u64>,
 }
 
 /// What came back.
@@ -32,11 +35,14 @@ pub struct Heard {
     pub round_trip: Duration,
     /// How far the other's clock is ahead of ours, in milliseconds; wrong by half of the round trip at most.
     pub ahead_millis: i64,
+    /// The last entry that it has applied; absent where it does not tell.
+    pub applied: Option<u64>,
 }
 
 /// The answer now.
-pub(crate) fn answer() -> Result<Vec<u8>, Error> {
-    Ok(serde_json::to_vec(&Echo { unix_millis: unix_millis() })?)
+pub(crate) fn answer(context: &Context) -> Result<Vec<u8>, Error> {
+    let applied = Some(context.raft.status().last_applied);
+    Ok(serde_json::to_vec(&Echo { unix_millis: unix_millis(), applied })?)
 }
 
 /// Asks a member.
@@ -54,7 +60,8 @@ pub async fn ask(context: &Context, to: NodeId, limit: Duration) -> Result<Heard
     let echo = timeout(limit, exchange).await.map_err(|_| format!("no answer within {limit:?}"))??;
     let round_trip = asked.elapsed();
     let half = i64::try_from(round_trip.as_millis() / 2).unwrap_or(i64::MAX);
-    Ok(Heard { round_trip, ahead_millis: echo.unix_millis.saturating_sub(asked_at.saturating_add(half)) })
+    let ahead_millis = echo.unix_millis.saturating_sub(asked_at.saturating_add(half));
+    Ok(Heard { round_trip, ahead_millis, applied: echo.applied })
 }
 
 fn unix_millis() -> i64 {
@@ -67,9 +74,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stored_answer_is_read_and_a_new_field_does_no_harm() {
-        let echo = Echo { unix_millis: 1_790_000_000_000 };
-        assert_eq!(serde_json::to_string(&echo).unwrap(), r#"{"unixMillis":1790000000000}"#);
+    fn the_stored_answers_are_read_and_a_new_field_does_no_harm() {
+        let mut echo = Echo { unix_millis: 1_790_000_000_000, applied: Some(7) };
+        assert_eq!(serde_json::to_string(&echo).unwrap(), r#"{"unixMillis":1790000000000,"applied":7}"#);
+        echo.applied = None;
+        assert_eq!(serde_json::from_str::<Echo>(r#"{"unixMillis":1790000000000}"#).unwrap(), echo);
         assert_eq!(serde_json::from_str::<Echo>(r#"{"unixMillis":1790000000000,"more":1}"#).unwrap(), echo);
     }
 }

@@ -109,7 +109,7 @@ impl Rpc {
         let question = channel.receive_within(QUESTION_LIMIT).await?.unwrap_or_default();
         let answer = match (method, caller) {
             (TAKE_KEY, _) => self.take_key(&question)?,
-            (echo::ECHO, _) => echo::answer()?,
+            (echo::ECHO, _) => echo::answer(&self.context)?,
             (LEAVE, Caller::Member(id, _)) => {
                 removal::forget(&self.context, id).await?;
                 Vec::new()

@@ -21,6 +21,11 @@ pub fn of_certificate(der: &[u8]) -> Option<KeyFingerprint> {
     Some(of_spki(parse_certificate(der)?.public_key().raw))
 }
 
+/// When a certificate in DER ends, in Unix seconds; `None` where it is no certificate.
+pub fn end_of_certificate(der: &[u8]) -> Option<i64> {
+    Some(parse_certificate(der)?.validity().not_after.timestamp())
+}
+
 /// A certificate and nothing behind it.
 pub(crate) fn parse_certificate(der: &[u8]) -> Option<X509Certificate<'_>> {
     match parse_x509_certificate(der) {

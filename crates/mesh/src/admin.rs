@@ -77,6 +77,8 @@ pub(crate) enum Request {
         /// Its name, in any form.
         reference: String,
     },
+    /// What `mesh check` judges.
+    Check,
 }
 
 /// Answer to [`Request::Down`].

@@ -76,6 +76,17 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Tell what is wrong and what helps: quorum, replication, clocks, certificates, data plane, DNS, disk; fails where something does
+    Check {
+        /// Look at this machine before it becomes a node: kernel, control groups, containerd, ports, disk, clock
+        #[arg(long)]
+        pre: bool,
+        /// How to print
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
     /// Break nodes of a test cluster on purpose, and mend them
     #[command(subcommand)]
     Chaos(crate::chaos::flags::ChaosCommand),

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod chaos;
+mod check;
 mod dataplane;
 mod dev;
 mod down;
@@ -11,7 +12,7 @@ pub(crate) mod logger;
 mod ping;
 mod recover;
 mod remove;
-mod status;
+pub(crate) mod status;
 pub(crate) mod token;
 mod up;
 
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Image(image) => short()?.block_on(image::run(image)),
         Command::Dev(dev) => short()?.block_on(dev::run(dev)),
         Command::Ping { node, count, interval, at } => short()?.block_on(ping::run(&node, count, interval, &at)),
+        Command::Check { pre, output, node } => short()?.block_on(check::run(pre, output, &node)),
         Command::Chaos(chaos) => short()?.block_on(chaos::run(chaos)),
         Command::Down(here) => short()?.block_on(down::run(here)),
         Command::Dataplane(here) => dataplane::run(here),

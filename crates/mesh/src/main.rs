@@ -6,6 +6,7 @@ mod out;
 
 mod admin;
 mod chaos;
+mod check;
 mod cli;
 mod command;
 mod config;

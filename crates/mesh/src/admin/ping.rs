@@ -26,6 +26,9 @@ pub(crate) struct Pinged {
     pub(crate) pods: Option<Sounding>,
     /// How far its clock is ahead of ours, in milliseconds.
     pub(crate) ahead_millis: Option<i64>,
+    /// The last entry that it has applied.
+    #[serde(default)]
+    pub(crate) applied: Option<u64>,
 }
 
 /// Microseconds there and back, or why nothing came.
@@ -67,6 +70,7 @@ pub(crate) async fn sound(context: &Context, member: &Member, limit: Duration) -
         control_address: member.addresses.first().copied(),
         pods_address,
         ahead_millis: heard.as_ref().ok().map(|heard| heard.ahead_millis),
+        applied: heard.as_ref().ok().and_then(|heard| heard.applied),
         control: heard.map(|heard| micros(heard.round_trip)),
         pods,
     }

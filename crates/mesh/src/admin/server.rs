@@ -129,6 +129,7 @@ async fn decide(node: &Node, request: Request) -> Result<Value> {
         }
         Request::ImportImages { path } => images::import(context, &path).await,
         Request::ListImages => images::list(context).await,
+        Request::Check => Ok(serde_json::to_value(crate::check::gather::gather(node).await?)?),
         Request::RemoveImage { reference } => images::remove(context, &reference).await,
     }
 }
