@@ -60,6 +60,12 @@ impl Compose {
         words.limit(BUILD_LIMIT).run()?.prints(&[])
     }
 
+    /// `mesh chaos <arguments>` about a project of this engine.
+    pub fn chaos(&self, project: &str, arguments: &str) -> Program {
+        let program = Program::new(mesh(), &format!("chaos {arguments} --compose {project}"));
+        program.env("DOCKER_HOST", format!("unix://{}", socket(self.root.path()).display()))
+    }
+
     /// A command within a node's container.
     ///
     /// # Errors
