@@ -19,6 +19,8 @@ use crate::zone::{Change, Zone};
 
 mod cache;
 mod forward;
+#[doc(hidden)]
+pub mod fuzz;
 mod message;
 mod resolve;
 mod tcp;

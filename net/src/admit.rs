@@ -91,7 +91,7 @@ impl Gate {
 }
 
 /// What holds whatever the cluster's state.
-fn check(request: &JoinRequest, key: KeyFingerprint) -> Result<(), JoinRefusal> {
+pub(crate) fn check(request: &JoinRequest, key: KeyFingerprint) -> Result<(), JoinRefusal> {
     let invalid = |text: String| Err(JoinRefusal::Invalid(text));
     if WIRE.agree(request.wire).is_none() {
         return Err(JoinRefusal::Version { ours: WIRE, theirs: request.wire });

@@ -12,6 +12,8 @@ pub mod channel;
 mod codec;
 pub mod dataplane;
 pub mod endpoint;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gossip;
 pub mod icmp;
 pub mod id;

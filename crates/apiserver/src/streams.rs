@@ -7,6 +7,8 @@
 
 mod command;
 mod forward;
+#[doc(hidden)]
+pub mod fuzz;
 mod log;
 mod place;
 mod session;

@@ -67,6 +67,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("xtask", &["testkit"]),
     ("sim", &["*"]),
     ("cluster", &["*"]),
+    ("fuzz", &["*"]),
     ("conformance", &["*"]),
 ];
 
