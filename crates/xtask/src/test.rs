@@ -4,8 +4,12 @@ use crate::{
     system::{self, Need},
     workspace::{Features, Workspace},
 };
-use anyhow::Result;
-use std::{env, path::PathBuf, process::Command};
+use anyhow::{Context, Result};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// What the demo runs beside our own code, and tests too. Installed where missing.
 pub(crate) const PACKAGES: &[Need] = &[
@@ -24,12 +28,18 @@ const TEST_PACKAGES: &[Need] = &[
     Need { program: "iptables", package: "iptables", reason: "is what dockerd joins containers with" },
     Need { program: "docker-compose", package: "docker-compose", reason: "reads docker-compose.yml" },
     Need { program: "debootstrap", package: "debootstrap", reason: "makes the base image without a registry" },
+    Need { program: "python3", package: "python3", reason: "runs the Python client" },
+    Need { program: "pip3", package: "python3-pip", reason: "fetches the Python client" },
+    Need { program: "curl", package: "curl", reason: "calls an example from outside of its cluster" },
     Need { program: "docker-registry", package: "docker-registry", reason: "serves the images that tests pull" },
 ];
 
 /// The client that tests drive a real node with. Only unpacked under `target/`: a machine may have a better one of its own.
 pub(crate) const KUBECTL: Need =
     Need { program: "kubectl", package: "kubernetes-client", reason: "tests drive a node with stock kubectl" };
+
+/// The Python client that tests drive a node with. 36 gives logs as the text of a Python literal: kubernetes-client/python#2596.
+const PYTHON_CLIENT: &str = "kubernetes==35.0.0";
 
 /// Runs the tests with the `fast` profile.
 ///
@@ -40,6 +50,7 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
     system::install(TEST_PACKAGES)?;
     let workspace = Workspace::load(Features::Default)?;
     let tools = system::unpack(&KUBECTL, &workspace.root.join("target/tools"))?;
+    python_client(&workspace.root.join("target/tools/python"))?;
     // Tests with real nodes use one build of the binary, not each its own. Built together with the tests: alone it would
     // have other features, and all it depends on would be built twice.
     let all = ["build", "--locked", "--profile", "fast", "--workspace", "--bins", "--tests"];
@@ -59,6 +70,21 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
         command.env("PATH", env::join_paths(std::iter::once(tools).chain(env::split_paths(&old)))?);
     }
     system::run(&mut command)
+}
+
+/// Puts the Python client into a folder of its own, where it is missing: what the machine's Python has stays as it is.
+fn python_client(folder: &Path) -> Result<()> {
+    if folder.join("kubernetes").is_dir() {
+        return Ok(());
+    }
+    println!("missing: {PYTHON_CLIENT} (tests drive a node with it), fetching it into {}", folder.display());
+    // A folder that appears whole, or not at all.
+    let begun = folder.with_extension("begun");
+    let mut command = Command::new("python3");
+    command.args(["-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "--target"]);
+    command.arg(&begun).arg(PYTHON_CLIENT);
+    system::run(&mut command).with_context(|| format!("{PYTHON_CLIENT} comes from a Python package index"))?;
+    std::fs::rename(&begun, folder).with_context(|| format!("cannot move {} to {}", begun.display(), folder.display()))
 }
 
 /// The cargo that runs us.

@@ -1,6 +1,7 @@
-//! `pods/portforward`: connections to a pod's ports, over SPDY, or SPDY within a WebSocket. Main item: [`answer`].
+//! `pods/portforward`: connections to a pod's ports, over SPDY, SPDY within a WebSocket, or a WebSocket's channels. Main item: [`answer`].
 //! Spec: <https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/4006-transition-spdy-to-websockets>.
-//! Left out: the older protocol over WebSocket, whose ports are fixed when it starts.
+
+mod channels;
 
 use std::{collections::HashMap, io, sync::Arc};
 
@@ -45,7 +46,11 @@ pub(super) async fn answer(shared: &Arc<Shared>, asked: Asked<'_>) -> Result<Res
     let pod = place::pod(shared, &asked.target).await?;
     let place = place::whole(&pod);
     has_node(&place)?;
-    let (way, response) = upgrade::agree(asked.head, &[TUNNEL], &[OVER_SPDY])?;
+    let (way, response) = upgrade::agree(asked.head, &[TUNNEL, channels::PROTOCOL], &[OVER_SPDY])?;
+    let ports = match way {
+        Way::WebSocket(channels::PROTOCOL) => channels::ports(&asked.head.query)?,
+        _ => Vec::new(),
+    };
     let kept = Arc::clone(&shared.streams.places).try_acquire_owned().map_err(|_| ApiError::too_many_requests())?;
     let kubelets = shared.streams.kubelets()?;
     let upgrade = asked.upgrade.ok_or_else(|| ApiError::bad_request("Upgrade request required"))?;
@@ -56,6 +61,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, asked: Asked<'_>) -> Result<Res
             let io = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
             match way {
                 Way::Spdy(_) => forward(io, &kubelets, &place).await,
+                Way::WebSocket(channels::PROTOCOL) => channels::serve(io, &ports, &kubelets, &place).await,
                 Way::WebSocket(_) => {
                     let (ours, theirs) = tokio::io::duplex(TUNNEL_BYTES);
                     tokio::select! {
@@ -128,10 +134,7 @@ async fn forward<S: AsyncRead + AsyncWrite>(io: S, kubelets: &Arc<dyn Kubelets>,
                 let _slot = slot;
                 let port = data.header("port").to_owned();
                 if let Err(why) = join(&*kubelets, &place, &port, data, &idle).await {
-                    let (pod, namespace, uid) = (&place.pod, &place.namespace, &place.uid);
-                    let text = format!("error forwarding port {port} to pod {uid}, uid : {why}");
-                    debug!(%pod, %namespace, %why, "port not forwarded");
-                    error.output.data(text.into()).await;
+                    error.output.data(refusal(&place, &port, &why)).await;
                 }
                 error.output.finish().await;
             });
@@ -145,23 +148,53 @@ async fn forward<S: AsyncRead + AsyncWrite>(io: S, kubelets: &Arc<dyn Kubelets>,
     }
 }
 
+/// What a client is told of a port that could not be forwarded.
+fn refusal(place: &Place, port: &str, why: &str) -> Bytes {
+    let Place { pod, namespace, uid, .. } = place;
+    debug!(%pod, %namespace, %why, "port not forwarded");
+    format!("error forwarding port {port} to pod {uid}, uid : {why}").into()
+}
+
 async fn join(kubelets: &dyn Kubelets, place: &Place, port: &str, mut data: Stream, idle: &Idle) -> Result<(), String> {
     let number = port.parse().ok().filter(|port: &u16| *port > 0);
-    let opened = match number {
-        Some(number) => kubelets.port_forward(place, number).await.map_err(|error| error.to_string()),
+    let joined = match number {
+        Some(number) => {
+            let output = Sink::Stream(data.output.clone());
+            splice(kubelets, (place, number), &mut data.input, &output, idle).await
+        }
         None => Err(format!("{port:?} is no port")),
     };
-    let opened = match opened {
-        Ok(opened) => opened,
-        Err(why) => {
-            data.output.finish().await;
-            return Err(why);
+    data.output.finish().await;
+    joined
+}
+
+/// Where what a pod says goes.
+enum Sink {
+    Stream(spdy::Output),
+    Channel(channels::Channel),
+}
+
+impl Sink {
+    async fn give(&self, bytes: Bytes) {
+        match self {
+            Self::Stream(output) => output.data(bytes).await,
+            Self::Channel(channel) => channel.give(bytes).await,
         }
-    };
+    }
+}
+
+/// Connects to a port, and carries what comes either way until the pod has said all.
+async fn splice(
+    kubelets: &dyn Kubelets,
+    (place, port): (&Place, u16),
+    input: &mut mpsc::Receiver<Bytes>,
+    output: &Sink,
+    idle: &Idle,
+) -> Result<(), String> {
+    let opened = kubelets.port_forward(place, port).await.map_err(|error| error.to_string())?;
     let (mut from, mut to) = tokio::io::split(opened);
-    let output = data.output.clone();
     let sending = async {
-        while let Some(bytes) = data.input.recv().await {
+        while let Some(bytes) = input.recv().await {
             idle.touch();
             to.write_all(&bytes).await?;
             to.flush().await?;
@@ -176,8 +209,7 @@ async fn join(kubelets: &dyn Kubelets, place: &Place, port: &str, mut data: Stre
                 return Ok::<_, io::Error>(());
             }
             idle.touch();
-            let bytes: Bytes = buffer.split().freeze();
-            output.data(bytes).await;
+            output.give(buffer.split().freeze()).await;
         }
     };
     tokio::pin!(sending);
@@ -190,6 +222,5 @@ async fn join(kubelets: &dyn Kubelets, place: &Place, port: &str, mut data: Stre
         },
         received = &mut receiving => received,
     };
-    output.finish().await;
     ended.map_err(|error| error.to_string())
 }
