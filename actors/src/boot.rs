@@ -16,6 +16,7 @@ use crate::chaos::SlowDisk;
 use crate::config::Config;
 use crate::context::Context;
 use crate::home::{CLUSTER_KEY, DISK_KEY, FEED, Home, Membership};
+use crate::kubelet::pulled::{self, Pulled};
 use crate::streams::Local;
 
 mod containers;
@@ -140,6 +141,7 @@ async fn assemble(
     let endpoint = EndpointConfig { identity: identity.clone(), certificate, authority, peers: peers.clone() };
     let endpoint = Endpoint::start(endpoint, socket)?;
     let disk_key = disk_key(&home)?;
+    let pulled = Pulled::open(config.data_dir.join(pulled::NAME), SealKey::from_bytes(disk_key));
     let keys = KeyRing::new(DISK_KEY_ID, wal::Key::new(disk_key));
     let media = consensus::Media::new(disk(&config, &home)?, keys);
     let dial = Arc::new(endpoint.clone());
@@ -158,6 +160,7 @@ async fn assemble(
         api: watch::Sender::new(None),
         feed: watch::Sender::new(feed),
         paths: watch::Sender::new(None),
+        pulled: Arc::new(pulled),
         streams: Arc::new(Local::new(runtime.clone(), logs)),
         runtime,
     })

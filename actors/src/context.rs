@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::home::Home;
 use crate::host;
+use crate::kubelet::pulled::Pulled;
 use crate::liveness::Liveness;
 use crate::rpc::Feed;
 
@@ -49,6 +50,8 @@ pub struct Context {
     pub paths: watch::Sender<Option<BTreeMap<NodeId, bool>>>,
     /// Who runs this node's containers; none where it runs no pods. It need not answer yet.
     pub runtime: Option<Arc<dyn ContainerRuntime>>,
+    /// How this node's images came.
+    pub pulled: Arc<Pulled>,
     /// Logs, commands and ports of this node's pods.
     pub streams: Arc<crate::streams::Local>,
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::kubelet::model::Pod;
+use ::kubelet::observed::References;
 use ::kubelet::{Input, Observed, Plan, node, pod};
 use api::kinds::read::text;
 use api::meta;
@@ -37,6 +38,7 @@ pub mod listing;
 pub mod machine;
 pub mod network;
 pub mod node_object;
+pub mod pulled;
 pub mod references;
 pub mod steps;
 pub mod store;
@@ -95,7 +97,7 @@ impl Kubelet {
         let pod = Pod::read(object)?;
         keeper.see(object);
         let references = self.machine.references.of(&pod);
-        let observed = self.observe(keeper, Some(&pod)).await;
+        let observed = self.observe(keeper, Some((&pod, &references))).await;
         let facts = self.machine.facts();
         let now = Timestamp::now();
         let (history, results, in_flight) = keeper.memory();
@@ -137,11 +139,12 @@ impl Kubelet {
         node::admit(pod, &others, &node).err()
     }
 
-    async fn observe(&self, keeper: &Arc<Keeper>, pod: Option<&Pod>) -> Observed {
+    async fn observe(&self, keeper: &Arc<Keeper>, pod: Option<(&Pod, &References)>) -> Observed {
         let mut observed = self.observe_now(keeper);
-        if let Some(pod) = pod {
+        if let Some((pod, known)) = pod {
             let references = pod.all_containers().map(|(_, container)| container.image.clone());
             observed.images = self.machine.listing.images(references.collect()).await;
+            self.machine.pulled.withhold(pod, known, &mut observed.images);
         }
         observed
     }

@@ -12,6 +12,7 @@ pub mod drain;
 pub mod echo;
 pub mod home;
 pub mod host;
+pub mod images;
 pub mod kubelet;
 pub mod liveness;
 pub mod node;

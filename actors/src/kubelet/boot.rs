@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::home::DISK_KEY;
 use crate::host::Handle;
+use crate::images::Shelves;
 use crate::node_api::{Api, Members, Mirror};
 use crate::rpc::Feed;
 use crate::stage::Stage;
@@ -143,6 +144,8 @@ fn machine(context: &Arc<Context>, runtime: Arc<dyn ContainerRuntime>) -> Machin
         name: context.name.clone(),
         api: api.clone(),
         listing: Listing::new(runtime.clone()),
+        pulled: context.pulled.clone(),
+        shelves: Some(Shelves::new(context.clone())),
         runtime,
         network: watch::Sender::new(None),
         network_error: RwLock::default(),

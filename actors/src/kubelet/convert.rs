@@ -53,7 +53,13 @@ pub fn start_error(message: &str) -> String {
 
 /// As a plan sees it.
 pub fn image(image: runtime::Image) -> observed::Image {
-    observed::Image { reference: image.reference, digest: image.digest, size: image.size, user: image.config.user }
+    observed::Image {
+        reference: image.reference,
+        digest: image.digest,
+        size: image.size,
+        user: image.config.user,
+        withheld: false,
+    }
 }
 
 /// As the runtime wants it.

@@ -15,9 +15,11 @@ use super::Uid;
 use super::events::Recorder;
 use super::listing::Listing;
 use super::network::Network;
+use super::pulled::Pulled;
 use super::references::Watched;
 use super::store::PodStore;
 use crate::host::Handle;
+use crate::images::Shelves;
 use crate::node_api::{Api, Mirror};
 
 /// Where things are on this machine.
@@ -45,6 +47,10 @@ pub struct Machine {
     pub network_error: RwLock<Option<String>>,
     /// What runs.
     pub listing: Listing,
+    /// How images came.
+    pub pulled: Arc<Pulled>,
+    /// Other nodes' images; none in a world of one node.
+    pub shelves: Option<Shelves>,
     /// Pods bound to this node.
     pub pods: Mirror,
     /// Pods as this node knew them when it last ran.

@@ -160,7 +160,11 @@ impl Watched {
     }
 }
 
-fn add(known: &mut PullSecrets, secret: &Value) -> Result<(), String> {
+/// Adds what a pull secret holds, which is never told.
+///
+/// # Errors
+/// Where it is none.
+pub fn add(known: &mut PullSecrets, secret: &Value) -> Result<(), String> {
     let decode = |key: &str| {
         let encoded = text(secret, &format!("/data/{key}"));
         base64::engine::general_purpose::STANDARD.decode(encoded).map_err(|error| error.to_string())

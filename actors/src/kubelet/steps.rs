@@ -5,18 +5,20 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::kubelet::observed::{Network, Volumes};
+use ::kubelet::observed::{Image, Network, Volumes};
 use ::kubelet::step::{HookAction, Outcome, Step, Target};
 use ::kubelet::volume::VolumeSet;
 use api::kinds::pod::POD;
-use runtime::{ContainerId, Credentials, RuntimeError, SandboxId};
+use runtime::{ContainerId, Credentials, PullError, RuntimeError, SandboxId};
 use serde_json::json;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::checks::Checks;
 use super::keeper::Keeper;
 use super::machine::Machine;
 use super::network::told;
+use super::pulled::Standing;
 use super::{convert, until, volumes};
 use words::{last_words, remove_log};
 
@@ -69,7 +71,7 @@ impl<'a> Steps<'a> {
     /// Carries out a step.
     pub async fn run(&mut self, step: &Step) -> Outcome {
         let done = match step {
-            Step::PullImage { reference, secrets, .. } => return self.pull(reference, secrets).await,
+            Step::PullImage { reference, secrets, any, .. } => return self.pull(reference, secrets, *any).await,
             Step::Probe { target, check, timeout, .. } => {
                 return Outcome::Probed(self.checks(target).probe(check, *timeout).await);
             }
@@ -133,7 +135,10 @@ impl<'a> Steps<'a> {
         Checks { runtime: &*self.machine.runtime, container: id }
     }
 
-    async fn pull(&self, reference: &str, secrets: &[String]) -> Outcome {
+    async fn pull(&self, reference: &str, secrets: &[String], any: bool) -> Outcome {
+        if any && let Some(image) = self.fetch(reference, Standing::Imported).await {
+            return Outcome::Pulled(image);
+        }
         let namespace = self.keeper.pod_ref().namespace;
         let known = self.machine.references.credentials(&namespace, secrets, reference).await;
         // Without any it is asked for as nobody.
@@ -141,17 +146,57 @@ impl<'a> Steps<'a> {
         if tries.is_empty() {
             tries.push(None);
         }
-        let mut message = String::new();
+        let (mut refusals, mut is_silent) = (Vec::new(), true);
         for credentials in tries {
-            match self.machine.runtime.pull(reference, credentials.as_ref()).await {
-                Ok(image) => {
-                    self.machine.listing.forget_images();
-                    return Outcome::Pulled(convert::image(image));
+            match self.pull_as(reference, credentials.as_ref()).await {
+                Ok(image) => return Outcome::Pulled(image),
+                Err(error) => {
+                    is_silent &= matches!(error, PullError::Unreachable { .. });
+                    refusals.push(told(&error));
                 }
-                Err(error) => message = told(&error),
             }
         }
-        Outcome::Failed { message }
+        if any
+            && is_silent
+            && let Some(image) = self.fetch(reference, Standing::Public).await
+        {
+            return Outcome::Pulled(image);
+        }
+        refusals.dedup();
+        let message = refusals.join(", ");
+        Outcome::Failed { message: if refusals.len() > 1 { format!("[{message}]") } else { message } }
+    }
+
+    /// From another node, if one has it for everybody.
+    async fn fetch(&self, reference: &str, standing: Standing) -> Option<Image> {
+        let image = convert::image(self.machine.shelves.as_ref()?.fetch(reference, standing).await?);
+        self.machine.listing.forget_images();
+        if standing == Standing::Public
+            && let Err(error) = self.machine.pulled.came(reference, &image, None)
+        {
+            warn!(image = reference, %error, "how an image came was not written");
+        }
+        Some(image)
+    }
+
+    async fn pull_as(&self, reference: &str, credentials: Option<&Credentials>) -> Result<Image, PullError> {
+        let pulled = &self.machine.pulled;
+        let unwritten = PullError::unwritten(reference);
+        if credentials.is_some() {
+            pulled.begins(reference).map_err(&unwritten)?;
+        }
+        match self.machine.runtime.pull(reference, credentials).await {
+            Ok(image) => {
+                self.machine.listing.forget_images();
+                let image = convert::image(image);
+                pulled.came(reference, &image, credentials).map_err(&unwritten)?;
+                Ok(image)
+            }
+            Err(error) => {
+                pulled.failed(reference).map_err(&unwritten)?;
+                Err(error)
+            }
+        }
     }
 
     async fn prepare_volumes(&self, set: &VolumeSet) -> Result<(), Failure> {

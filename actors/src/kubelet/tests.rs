@@ -17,6 +17,7 @@ use super::events::Recorder;
 use super::listing::Listing;
 use super::machine::Places;
 use super::network::{Network, twin::NoNetwork};
+use super::pulled::Pulled;
 use super::references::Watched;
 use super::store::PodStore;
 use super::*;
@@ -66,6 +67,8 @@ async fn node() -> Node {
         recorder: Recorder::start(api.clone(), "n1"),
         api,
         listing: Listing::new(shared.clone()),
+        pulled: Arc::new(Pulled::open(dir.path().join("pulled.sealed"), SealKey::from_bytes([1; 32]))),
+        shelves: None,
         runtime: shared,
         network: watch::Sender::new(Some(Arc::new(NoNetwork::default()) as Arc<dyn Network>)),
         network_error: RwLock::default(),

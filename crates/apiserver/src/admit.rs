@@ -18,6 +18,7 @@ use crate::{
     status::{ApiError, resource},
 };
 
+pub mod account;
 mod pod;
 pub mod quota;
 

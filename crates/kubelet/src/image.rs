@@ -1,5 +1,6 @@
 //! Images: whether one has to be pulled, and how long to wait after a failure. Main function: [`decide`].
-//! Spec: <https://kubernetes.io/docs/concepts/containers/images/>.
+//! Spec: <https://kubernetes.io/docs/concepts/containers/images/>; images that were pulled with credentials: KEP-2535,
+//! <https://kubernetes.io/docs/concepts/containers/images/#ensureimagepullcredentialverification>.
 
 use std::time::Duration;
 
@@ -57,11 +58,11 @@ pub fn decide(
         return Decision::Wait { reason: "InvalidImageName", message, until: None };
     }
     match (policy(container), present) {
-        ("Never", None) => {
+        ("Never", found) if found.is_none_or(|found| found.withheld) => {
             let message = format!("Container image {} is not present with pull policy of Never", quote(image));
             return Decision::Wait { reason: "ErrImageNeverPull", message, until: None };
         }
-        ("Never" | "IfNotPresent", Some(_)) => return Decision::Present,
+        ("Never" | "IfNotPresent", Some(found)) if !found.withheld => return Decision::Present,
         (_, Some(_)) if pulled => return Decision::Present,
         _ => {}
     }
@@ -75,7 +76,7 @@ pub fn decide(
 }
 
 /// `imagePullPolicy`; if unset, what the API server would have made of it.
-fn policy(container: &Container) -> &str {
+pub(crate) fn policy(container: &Container) -> &str {
     if !container.image_pull_policy.is_empty() {
         return &container.image_pull_policy;
     }
@@ -92,11 +93,16 @@ fn split_tag(reference: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// A reference without its tag and digest: what a credential opens.
+#[must_use]
+pub fn repository(reference: &str) -> &str {
+    split_tag(reference.split('@').next().unwrap_or_default()).0
+}
+
 /// What an image is in `imageID`: its repository and digest.
 #[must_use]
 pub fn id(reference: &str, digest: &str) -> String {
-    let name = reference.split('@').next().unwrap_or_default();
-    format!("{}@{digest}", split_tag(name).0)
+    format!("{}@{digest}", repository(reference))
 }
 
 /// Remembers a pull that failed.
@@ -219,6 +225,21 @@ mod tests {
             false,
             "InvalidImageName: Failed to apply default image tag \"a b\": couldn't parse image name \"a b\": invalid reference format",
         );
+    }
+
+    #[test]
+    fn what_is_withheld_counts_as_absent_until_it_was_pulled() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let found = Image { withheld: true, ..Image::default() };
+        let check = |policy: &str, pulled: bool, expect: &str| {
+            let container = Container { image: "a:1".into(), image_pull_policy: policy.into(), ..Container::default() };
+            let text = format!("{:?}", decide(&container, Some(&found), pulled, None, now));
+            assert!(text.contains(expect), "{policy} {pulled}: {text}");
+        };
+        check("IfNotPresent", false, "Pull");
+        check("IfNotPresent", true, "Present");
+        check("Always", false, "Pull");
+        check("Never", false, "ErrImageNeverPull");
     }
 
     #[test]

@@ -122,6 +122,8 @@ pub struct Image {
     pub size: u64,
     /// `User` of its configuration, as written: `user`, `user:group`, names or numbers; empty is root.
     pub user: String,
+    /// It was pulled with credentials that this pod has not shown: for it, it is to be pulled anew.
+    pub withheld: bool,
 }
 
 /// When a token in a volume was issued and when it ends.

@@ -61,6 +61,8 @@ pub enum Step {
         attempt: u32,
         /// Names of Secrets (`kubernetes.io/dockerconfigjson`) that may open the registry.
         secrets: Vec<String>,
+        /// Whether any image of that name will do: other nodes may be asked for theirs.
+        any: bool,
     },
     /// Write the small files, make the folders, then make the container.
     CreateContainer {

@@ -26,7 +26,7 @@ const IMAGES_MAX: usize = 256;
 const DEPTH_MAX: usize = 4;
 
 /// Media types of what we write ourselves.
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
@@ -141,6 +141,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Archived>, ArchiveError> {
         false if images.is_empty() => Err(ArchiveError::Platform(architecture())),
         false => Ok(images),
     }
+}
+
+/// Whether an image's configuration says that it is for this machine.
+pub(crate) fn is_for_us(config: &[u8]) -> bool {
+    let platform: Result<Platform, _> = serde_json::from_slice(config);
+    platform.is_ok_and(|platform| platform.os == "linux" && platform.architecture == architecture())
 }
 
 /// This machine, as images name it.

@@ -11,6 +11,7 @@ mod images;
 mod import;
 mod pull;
 mod sandbox;
+mod share;
 mod store;
 mod tasks;
 
@@ -43,9 +44,9 @@ use tonic::{
 };
 
 use crate::{
-    Container, ContainerId, ContainerRuntime, ContainerSpec, Credentials, Events, Exec, ExecSpec, Image, PullError,
-    RuntimeError, Sandbox, SandboxId, SandboxSpec, Version, cgroup::Cgroups, host::Host, keyed::Keyed, labels,
-    pins::Pins,
+    Container, ContainerId, ContainerRuntime, ContainerSpec, Credentials, Events, Exec, ExecSpec, Image, ImageSource,
+    Part, PullError, RuntimeError, Sandbox, SandboxId, SandboxSpec, Version, cgroup::Cgroups, host::Host, keyed::Keyed,
+    labels, pins::Pins,
 };
 
 /// An answer takes no longer, or containerd is not well. Calls that wait for a container have none.
@@ -246,6 +247,14 @@ impl ContainerRuntime for Containerd {
 
     async fn pull(&self, reference: &str, credentials: Option<&Credentials>) -> Result<Image, PullError> {
         self.pull_image(reference, credentials).await
+    }
+
+    async fn part(&self, reference: &str, digest: &str) -> Result<Option<Part>, RuntimeError> {
+        self.part_of(reference, digest).await
+    }
+
+    async fn receive(&self, reference: &str, digest: &str, source: &dyn ImageSource) -> Result<Image, PullError> {
+        self.receive_image(reference, digest, source).await
     }
 
     async fn remove_image(&self, reference: &str) -> Result<(), RuntimeError> {

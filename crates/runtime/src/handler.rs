@@ -1,8 +1,9 @@
 //! The seam between a kubelet and what runs containers. Main type: [`ContainerRuntime`].
 
-use std::{path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use crate::{
@@ -12,6 +13,19 @@ use crate::{
 
 /// News of containers. Its end means: subscribe again, and list.
 pub type Events = BoxStream<'static, ContainerEvent>;
+
+/// A part of an image as it comes.
+pub type Part = BoxStream<'static, io::Result<Bytes>>;
+
+/// Where the parts of an image can be had, besides its registry.
+#[async_trait]
+pub trait ImageSource: Send + Sync {
+    /// A part by its digest; who takes it checks that it has it.
+    ///
+    /// # Errors
+    /// Where it is not given.
+    async fn part(&self, digest: &str) -> io::Result<Part>;
+}
 
 /// Runs containers.
 ///
@@ -38,6 +52,15 @@ pub trait ContainerRuntime: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`PullError`] tells whether asking again, or as somebody else, may help.
     async fn pull(&self, reference: &str, credentials: Option<&Credentials>) -> Result<Image, PullError>;
+
+    /// A part of an image that is here, by digest: its manifest, its configuration or a layer. `None` where it has no such part.
+    async fn part(&self, reference: &str, digest: &str) -> Result<Option<Part>, RuntimeError>;
+
+    /// Takes the image whose manifest has this digest from somewhere else than its registry, and gives it this name.
+    ///
+    /// # Errors
+    /// As [`ContainerRuntime::pull`].
+    async fn receive(&self, reference: &str, digest: &str, source: &dyn ImageSource) -> Result<Image, PullError>;
 
     /// Forgets an image; containers made from it stay.
     async fn remove_image(&self, reference: &str) -> Result<(), RuntimeError>;

@@ -28,7 +28,7 @@ pub use archive::ArchiveError;
 pub use containerd::{Containerd, ContainerdConfig};
 pub use error::RuntimeError;
 pub use exec::{Exec, ExecControl, TerminalSize};
-pub use handler::{ContainerRuntime, Events};
+pub use handler::{ContainerRuntime, Events, ImageSource, Part};
 pub use ids::{ContainerId, SandboxId};
 pub use log::logger_main;
 pub use memory::{MemoryRuntime, Program};

@@ -11,7 +11,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::{
@@ -22,8 +23,8 @@ use tokio::{
 use self::published::Published;
 use crate::{
     Container, ContainerEvent, ContainerId, ContainerRuntime, ContainerSpec, ContainerState, Credentials, Events, Exec,
-    ExecControl, ExecSpec, Exit, Image, ImageConfig, PullError, RuntimeError, Sandbox, SandboxId, SandboxSpec,
-    TerminalSize, Version, oci,
+    ExecControl, ExecSpec, Exit, Image, ImageConfig, ImageSource, Part, PullError, RuntimeError, Sandbox, SandboxId,
+    SandboxSpec, TerminalSize, Version, oci,
 };
 
 /// News that wait for a reader; one that lags loses the oldest, as it may.
@@ -230,6 +231,23 @@ impl ContainerRuntime for MemoryRuntime {
         let mut state = self.shared.state.lock();
         let image = state.registry.find(reference, credentials)?;
         state.images.insert(image.reference.clone(), image.clone());
+        Ok(image)
+    }
+
+    async fn part(&self, reference: &str, digest: &str) -> Result<Option<Part>, RuntimeError> {
+        let found = self.image(reference).await?.filter(|image| image.digest == digest);
+        Ok(found.map(|image| stream::iter([Ok(published::bytes(&image.config))]).boxed()))
+    }
+
+    async fn receive(&self, reference: &str, digest: &str, source: &dyn ImageSource) -> Result<Image, PullError> {
+        let failed = |reason: String| PullError::Unreachable { reference: reference.to_owned(), reason };
+        let part = source.part(digest).await.map_err(|error| failed(error.to_string()))?;
+        let bytes: Vec<Bytes> = part.try_collect().await.map_err(|error| failed(error.to_string()))?;
+        let of_runtime = PullError::runtime(reference);
+        let config = crate::containerd::configuration(&bytes.concat()).map_err(&of_runtime)?;
+        let whole = crate::containerd::full(reference).map_err(&of_runtime)?;
+        let image = Image { reference: whole, digest: digest.to_owned(), size: 1, config };
+        self.shared.state.lock().images.insert(image.reference.clone(), image.clone());
         Ok(image)
     }
 

@@ -88,6 +88,11 @@ pub enum PullError {
 }
 
 impl PullError {
+    /// For `map_err` where it cannot be written down that an image is pulled; then it is not used.
+    pub fn unwritten(reference: &str) -> impl Fn(std::io::Error) -> Self + '_ {
+        move |error| Self::Unusable { reference: reference.to_owned(), reason: format!("cannot be noted: {error}") }
+    }
+
     /// For `map_err` on what a runtime does.
     pub(crate) fn runtime(reference: &str) -> impl Fn(RuntimeError) -> Self + '_ {
         move |source| Self::Runtime { reference: reference.to_owned(), source }

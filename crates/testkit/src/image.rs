@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -111,6 +112,19 @@ impl Image {
         let image = image.file("etc/group", b"root:x:0:\nnogroup:x:65534:\n", 0o644)?.folder("tmp", 0o1777)?;
         let image = PROGRAMS.iter().try_fold(image, |image, name| image.link(&format!("bin/{name}"), "busybox"))?;
         Ok(image.set("Env", json!(["PATH=/bin"])).set("Cmd", json!(["sh"])))
+    }
+
+    /// A program of this machine with the libraries it names, as `ldd` lists them.
+    ///
+    /// # Errors
+    /// Where it or one of them cannot be read.
+    pub fn program(reference: &str, path: &Path) -> io::Result<Self> {
+        let listed = Command::new("ldd").arg(path).output()?;
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let libraries = listed.split_whitespace().filter(|word| word.starts_with('/'));
+        let image = Self::new(reference).file("program", &std::fs::read(path)?, 0o755)?;
+        let add = |image: Self, library: &str| image.file(&library[1..], &std::fs::read(library)?, 0o755);
+        Ok(libraries.into_iter().try_fold(image, add)?.set("Entrypoint", json!(["/program"])))
     }
 
     /// Adds a file; the path has no leading slash.

@@ -1,4 +1,5 @@
-//! The `mesh` binary under test: what `MESH_BIN` names, else one built in the profile of the tests. Main function: [`mesh`].
+//! The `mesh` binary under test: what `MESH_BIN` names, else one built in the profile of the tests; and what is built beside
+//! it. Main functions: [`mesh`], [`hello`].
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,21 @@ pub fn mesh() -> &'static Path {
     BINARY.get_or_init(|| find().expect("the mesh binary is there or can be built"))
 }
 
+/// The example app, which lies beside `mesh` where all of the workspace was built.
+///
+/// # Errors
+/// Where it cannot be built.
+pub fn hello() -> Result<PathBuf> {
+    let beside = mesh().with_file_name("hello");
+    if !beside.is_file() {
+        let (target, profile) =
+            target_and_profile(&std::env::current_exe()?).context("a test runs in <target>/<profile>/deps")?;
+        build(&target, &profile, "hello")?;
+        return Ok(target.join(&profile).join("hello"));
+    }
+    Ok(beside)
+}
+
 fn find() -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("MESH_BIN") {
         let path = PathBuf::from(named);
@@ -24,7 +40,7 @@ fn find() -> Result<PathBuf> {
     }
     let test = std::env::current_exe()?;
     let (target, profile) = target_and_profile(&test).context("a test runs in <target>/<profile>/deps")?;
-    build(&target, &profile)?;
+    build(&target, &profile, "mesh")?;
     Ok(target.join(&profile).join("mesh"))
 }
 
@@ -34,14 +50,14 @@ fn target_and_profile(test: &Path) -> Option<(PathBuf, OsString)> {
     Some((profile.parent()?.to_owned(), profile.file_name()?.to_owned()))
 }
 
-fn build(target: &Path, profile: &std::ffi::OsStr) -> Result<()> {
+fn build(target: &Path, profile: &std::ffi::OsStr, package: &str) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let name = if profile == "debug" { "dev".into() } else { profile.to_owned() };
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "-p", "mesh", "--target-dir"]).arg(target).arg("--profile").arg(name);
+    command.args(["build", "--quiet", "-p", package, "--target-dir"]).arg(target).arg("--profile").arg(name);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     let status = command.status().context("cannot run cargo")?;
-    ensure!(status.success(), "mesh does not build; set MESH_BIN to use one that is built");
+    ensure!(status.success(), "{package} does not build; set MESH_BIN to use what is built");
     Ok(())
 }
 

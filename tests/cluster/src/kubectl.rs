@@ -49,7 +49,27 @@ impl Kubectl {
 
     /// What is to be run; blanks split arguments outside of single quotes.
     pub fn program(&self, arguments: &str) -> Program {
-        let program = Program::new(&self.program, arguments)
+        self.with_settings(Program::new(&self.program, arguments))
+    }
+
+    /// A line for the shell, in which `kubectl` is this one.
+    ///
+    /// # Errors
+    /// Where no link to it can be made.
+    pub fn shell(&self, line: &str) -> Result<Program> {
+        let folder = self.home.join("bin");
+        std::fs::create_dir_all(&folder)?;
+        match std::os::unix::fs::symlink(&self.program, folder.join("kubectl")) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
+        let old = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&old)))?;
+        Ok(self.with_settings(Program::new(Path::new("/bin/sh"), "-c").arg(line)).env("PATH", path))
+    }
+
+    fn with_settings(&self, program: Program) -> Program {
+        let program = program
             .env("HOME", &self.home)
             .env("KUBECACHEDIR", self.home.join("cache"))
             .env("KUBECONFIG", &self.kubeconfig);

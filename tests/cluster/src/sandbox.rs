@@ -79,12 +79,25 @@ impl Sandbox {
     /// # Errors
     /// Where it cannot be written or is refused.
     pub fn import(&self, name: &str, image: Image) -> Result<()> {
+        self.import_on(&self.names(), name, image)
+    }
+
+    /// Imports an image on these nodes.
+    ///
+    /// # Errors
+    /// As [`Sandbox::import`].
+    pub fn import_on(&self, nodes: &[String], name: &str, image: Image) -> Result<()> {
         let path = self.root.path().join(format!("{name}.tar"));
         image.write(&path)?;
-        for node in self.names() {
-            self.on(&node, "image import").arg(&path).run()?.prints(&[])?;
+        for node in nodes {
+            self.on(node, "image import").arg(&path).run()?.prints(&[])?;
         }
         Ok(())
+    }
+
+    /// The network namespace of a node.
+    pub fn namespace(&self, node: &str) -> String {
+        format!("mesh-{}-{node}", self.name)
     }
 
     /// What a node keeps: its data directory `data`, and its logs.

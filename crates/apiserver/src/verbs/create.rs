@@ -71,6 +71,7 @@ async fn create_named(
         Some(object) => decide(shared, view, request, object, Vec::new()),
         None => complete_and_decide(shared, view, request, options, object.clone(), ownership::created),
     };
+    admit::account::await_default(shared, kind, &object).await;
     let _turn = admit::quota::turn(shared, kind, meta::namespace(&object)).await?;
     let made = commit::run(shared, options.terms(), contended, settle).await;
     made.map(|reply| if options.dry_run { unversioned(kind, reply) } else { reply })

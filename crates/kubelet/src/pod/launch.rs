@@ -12,7 +12,7 @@ use crate::{
     event::PodEvent,
     image::{self, Decision},
     model::Kind,
-    observed::{Image, Sandbox},
+    observed::{Image, Reference, Sandbox},
     probe, resources, security,
     spec::ContainerSpec,
     step::{Hook, LaneKey, Prepare, Step, Target},
@@ -109,6 +109,7 @@ fn image_of<'a>(run: &mut Run<'a>, view: &View<'_>, attempt: u32) -> Option<&'a 
 
 fn pull(run: &mut Run<'_>, view: &View<'_>, attempt: u32) {
     let reference = &view.spec.image;
+    tell_missing_secrets(run);
     run.event(PodEvent::of(false, "Pulling", view.place(), format!("Pulling image {}", api::gotext::quote(reference))));
     let secrets =
         run.input.pod.spec.image_pull_secrets.iter().map(|one| one.name.clone()).filter(|name| !name.is_empty());
@@ -117,8 +118,24 @@ fn pull(run: &mut Run<'_>, view: &View<'_>, attempt: u32) {
         container: view.name().to_owned(),
         attempt,
         secrets: secrets.collect(),
+        any: image::policy(view.spec) == "IfNotPresent" && !run.input.observed.images.contains_key(reference),
     };
     run.lane(LaneKey::Container(view.name().to_owned()), vec![step]);
+}
+
+/// The pull goes on without them; the words are upstream's.
+fn tell_missing_secrets(run: &mut Run<'_>) {
+    let named = run.input.pod.spec.image_pull_secrets.iter().map(|one| one.name.as_str());
+    let is_missing = |name: &&str| matches!(run.input.references.secret(name), Reference::Missing);
+    let mut missing: Vec<&str> = named.filter(is_missing).collect();
+    missing.sort_unstable();
+    if !missing.is_empty() {
+        let text = format!(
+            "Unable to retrieve some image pull secrets ({}); attempting to pull the image may not succeed.",
+            missing.join(", ")
+        );
+        run.event(PodEvent::of_pod(true, "FailedToRetrieveImagePullSecret", text));
+    }
 }
 
 fn wait(run: &mut Run<'_>, view: &View<'_>, reason: &'static str, message: String) {

@@ -28,7 +28,11 @@ impl From<runtime::Image> for Image {
 
 /// Takes the images of an archive and tells which.
 pub(super) async fn import(context: &Context, archive: &Path) -> Result<Value> {
-    shown(containers(context)?.import(archive).await?)
+    let images = containers(context)?.import(archive).await?;
+    for image in &images {
+        context.pulled.imported(&image.reference, &image.digest)?;
+    }
+    shown(images)
 }
 
 /// All images.

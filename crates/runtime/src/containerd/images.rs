@@ -158,7 +158,7 @@ impl Containerd {
         Ok(Some(details))
     }
 
-    async fn content(&self, digest: &str) -> Result<Option<Vec<u8>>, RuntimeError> {
+    pub(super) async fn content(&self, digest: &str) -> Result<Option<Vec<u8>>, RuntimeError> {
         let request = self.request(ReadContentRequest { digest: digest.to_owned(), offset: 0, size: 0 });
         let mut stream = match ContentClient::new(self.channel()).read(request).await {
             Ok(stream) => stream.into_inner(),

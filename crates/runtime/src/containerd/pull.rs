@@ -11,13 +11,13 @@ use super::{
     store::{Described, Lease},
 };
 use crate::{
-    Credentials, Image, PullError,
+    Credentials, Image, Part, PullError,
     archive::{self, Descriptor, Manifest},
     registry::{Fetched, Registry},
 };
 
 /// Layers of one image fetched at once: containerd's own number.
-const LAYERS_MAX: usize = 3;
+pub(super) const LAYERS_MAX: usize = 3;
 
 /// How deep an index may hold another.
 const DEPTH_MAX: usize = 4;
@@ -39,7 +39,10 @@ impl Containerd {
         let (fetched, manifest) = resolve(&registry, name, &whole).await?;
         let config = registry.small(&manifest.config.digest).await?;
         let lease = self.lease().await.map_err(&of_runtime)?;
-        let layers = stream::iter(manifest.layers.clone()).map(|layer| self.fetch(&registry, layer, &whole, &lease));
+        let layers = stream::iter(manifest.layers.clone()).map(|layer| {
+            let (registry, whole, lease) = (&registry, &whole, &lease);
+            async move { self.fetch(&layer, registry.blob(&layer.digest), whole, lease).await }
+        });
         layers.buffer_unordered(LAYERS_MAX).try_collect::<()>().await?;
         let target = Descriptor::new(&fetched.media_type, fetched.digest, fetched.bytes.len() as u64);
         let described =
@@ -49,15 +52,22 @@ impl Containerd {
         installed.into_iter().next().ok_or_else(|| registry.unusable("it was removed while it was pulled".to_owned()))
     }
 
-    async fn fetch(&self, registry: &Registry, layer: Descriptor, whole: &str, lease: &Lease) -> Result<(), PullError> {
+    /// Stores a layer, unless it is there; only then `blob` is asked.
+    pub(super) async fn fetch(
+        &self,
+        layer: &Descriptor,
+        blob: impl Future<Output = Result<Part, PullError>>,
+        whole: &str,
+        lease: &Lease,
+    ) -> Result<(), PullError> {
         let of_runtime = PullError::runtime(whole);
         let _alone = self.shared.storing.lock(&layer.digest).await;
         let labels = HashMap::new();
-        if self.is_stored(&layer, &labels, lease).await.map_err(&of_runtime)? {
+        if self.is_stored(layer, &labels, lease).await.map_err(&of_runtime)? {
             return Ok(());
         }
-        let blob = registry.blob(&layer.digest).await?;
-        let written = self.write(&layer, blob, labels, lease).await.map_err(&of_runtime)?;
+        let blob = blob.await?;
+        let written = self.write(layer, blob, labels, lease).await.map_err(&of_runtime)?;
         written.map_err(|error| PullError::Unreachable {
             reference: whole.to_owned(),
             reason: format!("failed to copy {}: {error}", layer.digest),

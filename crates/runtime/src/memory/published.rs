@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Credentials, Image, PullError};
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::{Credentials, Image, ImageConfig, PullError};
 
 /// Images in registries, and who may have them.
 #[derive(Debug, Default)]
@@ -30,6 +33,16 @@ impl Published {
             }
         }
     }
+}
+
+/// The one part of a twin's image: its configuration.
+pub(super) fn bytes(config: &ImageConfig) -> Bytes {
+    let ImageConfig { entrypoint, command, env, working_dir, user, stop_signal } = config;
+    let run = json!({
+        "Entrypoint": entrypoint, "Cmd": command, "Env": env, "WorkingDir": working_dir, "User": user,
+        "StopSignal": stop_signal,
+    });
+    json!({ "config": run, "rootfs": {} }).to_string().into()
 }
 
 fn host(reference: &str) -> &str {

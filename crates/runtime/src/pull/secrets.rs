@@ -79,8 +79,8 @@ impl PullSecrets {
         let (host, path) = whole.split_once('/').unwrap_or((&whole, ""));
         let fits = |entry: &&Entry| host_fits(&entry.host, host) && path_fits(&entry.path, path);
         let mut fitting: Vec<&Entry> = self.entries.iter().filter(fits).collect();
-        // Stable: secrets named first come first.
-        fitting.sort_by_key(|entry| std::cmp::Reverse(entry.path.len()));
+        // As upstream: from the last name to the first, so that what is longer comes first. Stable: secrets named first do too.
+        fitting.sort_by_key(|entry| std::cmp::Reverse((&entry.host, &entry.path)));
         fitting.into_iter().map(|entry| entry.credentials.clone()).collect()
     }
 }
@@ -90,7 +90,7 @@ fn entry(registry: &str, auth: Auth) -> Option<Entry> {
     let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
     let host = if DOCKER_NAMES.contains(&host) { DOCKER } else { host };
     // Docker's names carry the version of an API.
-    let path = if path.starts_with("v1") || path.starts_with("v2") { "" } else { path.trim_end_matches('/') };
+    let path = path.strip_prefix("v1/").or_else(|| path.strip_prefix("v2/")).unwrap_or(path);
     let decoded = STANDARD.decode(&auth.auth).ok().and_then(|text| String::from_utf8(text).ok());
     let (username, password) = match decoded.as_deref().and_then(|text| text.split_once(':')) {
         Some((username, password)) => (username.to_owned(), password.trim_end_matches('\0').to_owned()),
@@ -104,8 +104,11 @@ fn entry(registry: &str, auth: Auth) -> Option<Entry> {
 
 /// `*` stands for one label of a host's name, or a part of one.
 fn host_fits(pattern: &str, host: &str) -> bool {
+    let (pattern, ours) = pattern.split_once(':').unwrap_or((pattern, ""));
+    let (host, port) = host.split_once(':').unwrap_or((host, ""));
     let (patterns, labels): (Vec<_>, Vec<_>) = (pattern.split('.').collect(), host.split('.').collect());
-    patterns.len() == labels.len() && patterns.iter().zip(labels).all(|(pattern, label)| label_fits(pattern, label))
+    let fits = || patterns.iter().zip(&labels).all(|(pattern, label)| label_fits(pattern, label));
+    ours == port && patterns.len() == labels.len() && fits()
 }
 
 fn label_fits(pattern: &str, label: &str) -> bool {
@@ -117,10 +120,9 @@ fn label_fits(pattern: &str, label: &str) -> bool {
     }
 }
 
-/// A path fits what lies below it.
+/// A path fits all that begins with it, as upstream's keyring has it, which knows no bounds of names.
 fn path_fits(pattern: &str, path: &str) -> bool {
-    path.strip_prefix(pattern)
-        .is_some_and(|rest| pattern.is_empty() || rest.is_empty() || rest.starts_with(['/', ':', '@']))
+    path.starts_with(pattern)
 }
 
 #[cfg(test)]
@@ -148,7 +150,8 @@ mod tests {
         check("busybox", &["hub"]);
         check("reg.test:5000/app", &["all"]);
         check("reg.test:5000/team/app:1", &["team", "all"]);
-        check("reg.test:5000/teammates/app:1", &["all"]);
+        check("reg.test:5000/teammates/app:1", &["team", "all"]);
+        check("reg.test:5001/app", &[]);
         check("eu.cloud.test/app", &["cloud"]);
         check("a.eu.cloud.test/app", &[]);
         check("token.test/app", &[""]);

@@ -6,7 +6,8 @@ use crate::{
     registry::{Registry, credentials},
     suite::{Pod, exit},
 };
-use runtime::{ContainerRuntime, Credentials, ImageConfig, MemoryRuntime, PullError};
+use async_trait::async_trait;
+use runtime::{ContainerRuntime, Credentials, ImageConfig, ImageSource, MemoryRuntime, Part, PullError};
 use std::sync::Arc;
 
 /// Where the suite finds `app:1`, open to all or to one.
@@ -16,6 +17,30 @@ struct Registries {
     nobody: String,
 }
 
+/// An image of a runtime, as others are given it.
+struct Of<'a>(&'a dyn ContainerRuntime, &'a str);
+
+#[async_trait]
+impl ImageSource for Of<'_> {
+    async fn part(&self, digest: &str) -> std::io::Result<Part> {
+        let part = self.0.part(self.1, digest).await.map_err(std::io::Error::other)?;
+        part.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// What is given to others, and what is taken from them.
+async fn shares(runtime: &dyn ContainerRuntime, reference: &str) {
+    let image = runtime.image(reference).await.expect("looks").expect("it is there");
+    let source = Of(runtime, reference);
+    let copy = runtime.receive("copy.test/app:1", &image.digest, &source).await.expect("it is given");
+    assert_eq!((&copy.digest, &copy.config), (&image.digest, &image.config));
+    assert_eq!(runtime.image("copy.test/app:1").await.expect("looks"), Some(copy));
+    let other = format!("sha256:{}", "0".repeat(64));
+    assert!(source.part(&other).await.is_err(), "not its part");
+    let refused = runtime.receive("copy.test/app:2", &other, &source).await.expect_err("not there");
+    assert!(matches!(refused, PullError::Unreachable { .. }), "{refused:?}");
+}
+
 async fn promises(runtime: &dyn ContainerRuntime, at: &Registries) {
     let Registries { open, private, nobody } = at;
     let pulled = runtime.pull(&format!("{open}/app:1"), None).await.expect("it is there");
@@ -23,6 +48,7 @@ async fn promises(runtime: &dyn ContainerRuntime, at: &Registries) {
     assert_eq!(runtime.image(&pulled.reference).await.expect("looks").as_ref(), Some(&pulled));
     // Again, and as somebody, who is not asked for.
     assert_eq!(runtime.pull(&pulled.reference, Some(&credentials())).await.expect("it is there"), pulled);
+    shares(runtime, &pulled.reference).await;
     let missing = runtime.pull(&format!("{open}/app:2"), None).await.expect_err("no such tag");
     assert!(matches!(missing, PullError::NotFound { .. }), "{missing:?}");
     let wrong = Credentials { password: "wrong".into(), ..credentials() };

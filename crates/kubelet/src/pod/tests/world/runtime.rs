@@ -92,7 +92,7 @@ impl World {
             return Outcome::Failed { message: "not found".into() };
         }
         let (full, digest) = (format!("reg/{reference}"), "sha256:1".to_owned());
-        let image = Image { reference: full, digest, size: 7, user: String::new() };
+        let image = Image { reference: full, digest, size: 7, user: String::new(), withheld: false };
         self.observed.images.insert(reference.to_owned(), image.clone());
         Outcome::Pulled(image)
     }
