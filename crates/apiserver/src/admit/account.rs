@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(150);
 /// The account of a pod that names none.
 const DEFAULT: &str = "default";
 
-/// Returns when the pod's namespace has its default ServiceAccount, if that is the pod's; at the latest after [`LOOKS`].
+/// Returns when the pod's namespace has its default ServiceAccount, if that is the pod's; at the latest after 1.5 s.
 pub async fn await_default(shared: &Arc<Shared>, kind: &Kind, pod: &Value) {
     if kind.kind != POD.kind || !["", DEFAULT].contains(&text(pod, "/spec/serviceAccountName")) {
         return;
