@@ -11,7 +11,8 @@ pub async fn spdy(bytes: &[u8]) -> usize {
     let mut opened = 0;
     let counted = async {
         while let Some(stream) = streams.recv().await {
-            opened += usize::from(stream.header("streamtype").len() < usize::MAX);
+            let _ = stream.header("streamtype");
+            opened += 1;
         }
         std::future::pending::<()>().await;
     };

@@ -141,7 +141,7 @@ mod tests {
         check("ports=x", Err("unable to parse \"x\" as a port"));
         check("ports=0", Err("port \"0\" must be > 0"));
         check("ports=65536", Err("unable to parse \"65536\" as a port"));
-        let many = vec!["1"; 129].join(",");
+        let many = ["1"; 129].join(",");
         check(&format!("ports={many}"), Err("at most 128 ports at once"));
     }
 }
