@@ -119,7 +119,7 @@ impl Admission {
             api_authority: secrets.api.certificate().to_vec(),
             cluster: cluster.id,
             incarnation: cluster.incarnation,
-            feature_level: view.flag("feature_level").parse().unwrap_or(1),
+            feature_level: membership::features::level(&view),
             members: member::members(&view).iter().map(peer).collect(),
             removed: membership::removed(&view).into_iter().map(|(id, key)| Removed { id, key }).collect(),
         })

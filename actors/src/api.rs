@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::context::{Context, Serving};
 use crate::host::{Error, Next, Rules, Work};
-use crate::secrets::Secrets;
+use crate::secrets::{CERTIFICATE_VALIDITY, Secrets};
 use crate::streams::Nodes;
 
 /// Looked at although nothing was heard.
@@ -42,13 +42,15 @@ pub struct Api {
     context: Arc<Context>,
     /// Names the present server's certificate carries.
     names: Mutex<BTreeSet<String>>,
+    /// When it was issued.
+    issued: Mutex<SystemTime>,
     bootstrapped: Mutex<Option<u64>>,
 }
 
 impl Api {
     /// Serves the node of this context.
     pub fn new(context: Arc<Context>) -> Self {
-        Self { context, names: Mutex::default(), bootstrapped: Mutex::default() }
+        Self { context, names: Mutex::default(), issued: SystemTime::UNIX_EPOCH.into(), bootstrapped: Mutex::default() }
     }
 
     async fn refresh(&self) -> Result<Next, Error> {
@@ -73,14 +75,14 @@ impl Api {
         self.names.lock().clear();
     }
 
-    /// Starts the server, or gives it a new certificate where the members' names have changed.
+    /// Starts the server, or gives it a new certificate where the members' names have changed or the present one ages.
     fn start(&self, view: &View, secrets: &Secrets) -> Result<(), Error> {
-        let names = names(view);
-        if *self.names.lock() == names {
+        let (names, now) = (names(view), SystemTime::now());
+        if *self.names.lock() == names && fresh(*self.issued.lock(), now) {
             return Ok(());
         }
         let sans = names.iter().map(|name| san(name)).collect();
-        let secrets = secrets.for_api_server(&self.context.name, sans, SystemTime::now())?;
+        let secrets = secrets.for_api_server(&self.context.name, sans, now)?;
         let running = self.context.api.borrow().clone();
         match running {
             Some(running) => running.server.set_serving(&secrets)?,
@@ -91,7 +93,7 @@ impl Api {
                 info!(listen = %self.context.config.api_listen, "API server runs");
             }
         }
-        *self.names.lock() = names;
+        (*self.names.lock(), *self.issued.lock()) = (names, now);
         Ok(())
     }
 
@@ -113,6 +115,11 @@ impl Work for Api {
     fn run(&self, (): ()) -> BoxFuture<'_, Result<Next, Error>> {
         Box::pin(self.refresh())
     }
+}
+
+/// Whether a certificate of then need not be issued anew: neither near its end, nor from a future that the clock has left.
+fn fresh(issued: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(issued).is_ok_and(|age| age < CERTIFICATE_VALIDITY / 2)
 }
 
 /// The operator's settings, with the cluster's ranges.
@@ -182,5 +189,17 @@ impl AcceptStream for Piped {
                 server.server.serve_stream(stream).await;
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_certificate_is_renewed_long_before_it_ends_and_when_the_clock_is_set_back() {
+        let (issued, day) = (SystemTime::UNIX_EPOCH + CERTIFICATE_VALIDITY * 50, Duration::from_secs(86_400));
+        assert!(fresh(issued, issued) && fresh(issued, issued + day * 180));
+        assert!(!fresh(issued, issued + day * 183) && !fresh(issued, issued - day));
     }
 }

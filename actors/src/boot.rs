@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use membership::features;
 use membership::token::TokenRecord;
 use net::seal::SealKey;
 use net::token::CaHash;
@@ -17,6 +18,8 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::home::{CLUSTER_KEY, DISK_KEY, FEED, Home, Membership};
 use crate::kubelet::pulled::{self, Pulled};
+use crate::restore::UNFINISHED;
+use crate::rpc::Feed;
 use crate::streams::Local;
 
 mod containers;
@@ -26,6 +29,7 @@ mod join;
 
 pub(crate) use containers::open as runtime;
 pub use error::StartError;
+pub(crate) use found::first_member;
 
 /// Number of the key that seals log and snapshots; a later one gets the next.
 pub(crate) const DISK_KEY_ID: KeyId = KeyId(1);
@@ -83,6 +87,7 @@ pub(crate) async fn boot(config: Config, entrance: Entrance) -> Result<Booted, S
             home.save_membership(&known)?;
             resume(config, home, identity, socket, known, Origin::AlreadyMember).await
         }
+        (None, _) if home.path(UNFINISHED).exists() => Err(StartError::Unfinished(config.data_dir)),
         (None, Entrance::Up) => found::found(config, home, identity, socket).await,
         (None, Entrance::Join { addresses, token, replace }) => {
             let known = join::join(&config, &identity, &addresses, &token, replace).await?;
@@ -100,13 +105,19 @@ fn same_cluster(config: &Config, known: &Membership, token: &Token) -> Result<()
     Err(StartError::OtherCluster { path: config.data_dir.display().to_string(), cluster: known.cluster.clone() })
 }
 
-fn node_name(config: &Config) -> Result<String, StartError> {
+pub(crate) fn node_name(config: &Config) -> Result<String, StartError> {
     if !config.name.is_empty() {
         return Ok(config.name.clone());
     }
     let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().to_lowercase();
     let usable = api::names::dns1123_subdomain(&host).is_empty();
     if usable { Ok(host) } else { Err(StartError::Name(host)) }
+}
+
+/// A cluster that makes use of what this release does not know is not for it.
+fn known_level(level: u32) -> Result<(), StartError> {
+    let ours = features::NEWEST;
+    if level > ours { Err(StartError::FeatureLevel { level, ours }) } else { Ok(()) }
 }
 
 async fn resume(
@@ -136,7 +147,8 @@ async fn assemble(
     let runtime = containers::open(&config)?;
     let logs = config.data_dir.join("logs/pods");
     // Heard again soon; a damaged file is as good as none.
-    let feed = home.read(FEED)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let feed: Option<Arc<Feed>> = home.read(FEED)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).map(Arc::new);
+    known_level(feed.as_ref().map_or(0, |feed| feed.feature_level))?;
     let (certificate, authority) = (known.certificate.clone(), known.authority.clone());
     let endpoint = EndpointConfig { identity: identity.clone(), certificate, authority, peers: peers.clone() };
     let endpoint = Endpoint::start(endpoint, socket)?;

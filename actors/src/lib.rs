@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod api;
+pub mod backup;
 pub mod boot;
 mod chaos;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod peers;
 pub mod queue;
 pub mod recover;
 pub mod removal;
+pub mod restore;
 pub mod rpc;
 pub mod scheduler;
 pub mod secrets;

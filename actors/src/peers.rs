@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use membership::Role;
+use membership::{Role, features};
 use net::{Dial, NodeId, Peer, Protocol, Removed};
 use parking_lot::Mutex;
 use store::{Revision, Storage};
@@ -26,6 +26,9 @@ const LEFT_BEHIND: Duration = Duration::from_secs(10);
 
 /// One question, patience and a slow network included.
 const QUESTION_LIMIT: Duration = Duration::from_secs(25);
+
+/// Until it is said again what the cluster could not be told: an election may be on.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
 
 /// Saying how this node is set.
 const SETTINGS_LIMIT: Duration = Duration::from_secs(5);
@@ -54,16 +57,16 @@ impl Peers {
         let own = Feed::of(&view).filter(|feed| self.holds_log() && feed.incarnation >= self.incarnation());
         if let Some(feed) = own {
             self.publish(feed.clone())?;
-            self.tell_settings(&feed).await;
+            let told = self.tell_settings(&feed).await;
             // Who hears no leader for long may have been left behind by a recovery, which others know of.
             if self.context.raft.behind().is_none_or(|age| age < LEFT_BEHIND) {
-                return Ok(Next::Done);
+                return Ok(if told { Next::Done } else { Next::After(TELL_AGAIN) });
             }
         }
         let feed = self.ask().await?;
         self.publish(feed.clone())?;
-        self.tell_settings(&feed).await;
-        Ok(Next::After(Duration::ZERO))
+        let told = self.tell_settings(&feed).await;
+        Ok(Next::After(if told { Duration::ZERO } else { TELL_AGAIN }))
     }
 
     /// The newest history of the cluster heard of; see `mesh recover`.
@@ -129,22 +132,26 @@ impl Peers {
 }
 
 impl Peers {
-    /// Says how this node is set, where the cluster has it otherwise: after a restart with other settings. What cannot be
-    /// written now is said again with the next feed, and must not keep the members from being heard.
-    async fn tell_settings(&self, feed: &Feed) {
+    /// Says how this node is set, where the cluster has it otherwise: after a restart with other settings or another
+    /// release. What cannot be written now is said again soon, and must not keep the members from being heard; tells whether
+    /// nothing is left to say.
+    async fn tell_settings(&self, feed: &Feed) -> bool {
         let id = self.context.id();
-        let Some(own) = feed.members.iter().find(|member| member.id == id) else { return };
+        let Some(own) = feed.members.iter().find(|member| member.id == id) else { return true };
         let config = &self.context.config;
         let zone = Some(config.zone.clone()).filter(|zone| !zone.is_empty());
-        let settings = Settings { zone, voter: config.voter };
-        if own.leaving || settings.applied(own) == *own {
-            return;
+        let settings = Settings { zone, voter: config.voter, features: Some(features::NEWEST) };
+        let known = feed.features.contains(&(id, features::NEWEST));
+        if own.leaving || (known && settings.applied(own) == *own) {
+            return true;
         }
-        match timeout(SETTINGS_LIMIT, self.settle(&settings)).await {
+        let told = timeout(SETTINGS_LIMIT, self.settle(&settings)).await;
+        match &told {
             Ok(Ok(())) => info!(?settings, "told the cluster of other settings"),
             Ok(Err(error)) => warn!(%error, ?settings, "the cluster was not told of other settings"),
             Err(_) => warn!(?settings, "no voter took note of other settings"),
         }
+        matches!(told, Ok(Ok(())))
     }
 
     async fn settle(&self, settings: &Settings) -> Result<(), Error> {

@@ -24,10 +24,10 @@ use crate::home::{CLUSTER_KEY, DISK_KEY, FEED, Home, HomeError, Membership};
 use crate::secrets::{Secrets, SecretsError};
 
 /// Where log and snapshots lie.
-const LOG: &str = "raft";
+pub(crate) const LOG: &str = "raft";
 
 /// Where those of the new history are written.
-const NEW_LOG: &str = "raft.new";
+pub(crate) const NEW_LOG: &str = "raft.new";
 
 /// What the folder with the old history is called afterwards, before its incarnation.
 const OLD_LOG: &str = "raft.before-recovery-to";

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use membership::member::Cluster;
-use membership::{Member, NodeId, VoterPreference, keys, member};
+use membership::{Member, NodeId, VoterPreference, features, keys, member};
 use net::seal::SealKey;
 use net::{Caller, Channel, Method, Serve};
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,12 @@ pub struct Feed {
     pub cluster: Option<Cluster>,
     /// Ids and keys of former members.
     pub removed: Vec<(NodeId, membership::KeyFingerprint)>,
+    /// The feature level in force; absent where the teller knows of none.
+    #[serde(default)]
+    pub feature_level: u32,
+    /// Which level each member said that it knows.
+    #[serde(default)]
+    pub features: Vec<(NodeId, u32)>,
 }
 
 impl Feed {
@@ -67,6 +73,8 @@ impl Feed {
             cluster: Some(cluster),
             members: member::members(view),
             removed: membership::removed(view),
+            feature_level: features::level(view),
+            features: features::known(view).into_iter().collect(),
         })
     }
 }
@@ -169,6 +177,8 @@ pub struct Settings {
     pub zone: Option<String>,
     /// Whether it may vote.
     pub voter: Option<VoterPreference>,
+    /// The newest feature level that it knows.
+    pub features: Option<u32>,
 }
 
 impl Settings {
@@ -191,14 +201,18 @@ pub async fn settle(context: &Context, id: NodeId, settings: Settings) -> Result
     let record = view.get(&key).ok_or("no such member")?;
     let member: Member = member::decode(record).ok_or("its record is unreadable")?;
     let set = settings.applied(&member);
-    if set == member {
+    let news = settings.features.filter(|level| features::known(&view).get(&id) != Some(level));
+    let mut ops: Vec<_> = news.map(|level| features::say(id, level)).into_iter().collect();
+    if set != member {
+        ops.push(member::put(key.clone(), &set));
+    }
+    if ops.is_empty() {
         return Ok(());
     }
     if !api::names::label_value(&set.zone).is_empty() {
         return Err(format!("the zone {:?} is no value of a label", set.zone).into());
     }
-    let guard = Guard::Unchanged(key.clone(), record.modified);
-    context.write(vec![guard], vec![member::put(key, &set)]).await
+    context.write(vec![Guard::Unchanged(key, record.modified)], ops).await
 }
 
 /// Writes down where a member's pods' endpoint listens, where that is news.

@@ -8,8 +8,8 @@ use net::seal::{OpenError, SealKey};
 use net::{KeyError, KeyPairP256};
 use store::View;
 
-/// How long a certificate we issue to API clients and servers lives; they are issued anew at each start.
-const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How long a certificate we issue to API clients and servers lives. Servers' are issued anew at each start and at half of it.
+pub(crate) const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The user of `mesh kubeconfig`, as kubeadm names it.
 const ADMIN_USER: &str = "kubernetes-admin";

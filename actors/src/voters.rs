@@ -1,4 +1,5 @@
-//! Keeps the quorum as DESIGN's rule wants it, on the leader. Decided by [`membership::voters::plan`]; run here.
+//! Keeps the quorum as DESIGN's rule wants it, on the leader, and the feature level as high as all members know it. Decided
+//! by [`membership::voters::plan`] and [`membership::features::raise`]; run here.
 //! Deliberately one step a run: each is decided on what the former one left.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use membership::voters::{Quorum, Step, plan};
-use membership::{Member, NodeId, keys, member};
+use membership::{Member, NodeId, features, keys, member};
 use net::{Dial, Protocol};
 use parking_lot::Mutex;
-use store::Guard;
+use store::{Guard, View};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
@@ -58,12 +59,21 @@ impl Voters {
         let quorum = quorum(&status);
         let dead = self.dead(&members);
         let Some(step) = plan(&members, &quorum, &dead, self.context.config.max_voters) else {
+            self.raise_features(&view, &members, term).await?;
             let waits = quorum.learners.len() > quorum.caught_up.len();
             return Ok(Next::After(if waits { CATCHING_UP } else { PERIOD }));
         };
         info!(?step, "quorum changes");
         self.execute(step, &members, term).await?;
         Ok(Next::After(Duration::ZERO))
+    }
+
+    async fn raise_features(&self, view: &View, members: &[Member], term: u64) -> Result<(), Error> {
+        let (known, now) = (features::known(view), features::level(view));
+        let Some(level) = features::raise(members.iter().map(|member| member.id), &known, now) else { return Ok(()) };
+        info!(from = now, to = level, "feature level rises");
+        let (guard, op) = features::put_in_force(view, level);
+        self.context.write(vec![Guard::Term(term), guard], vec![op]).await
     }
 
     /// Members that have been silent for so long as the settings say since this node leads.

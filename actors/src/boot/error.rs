@@ -33,6 +33,22 @@ pub enum StartError {
         /// The cluster it belongs to.
         cluster: String,
     },
+    /// `mesh restore` did not come to its end.
+    #[error(
+        "{} holds what a restore left behind that was cut short: empty it and run `mesh restore` again", .0.display()
+    )]
+    Unfinished(std::path::PathBuf),
+    /// An older release than the cluster's.
+    #[error(
+        "the cluster is at feature level {level} and this release knows up to {ours}: install the release that the other \
+         members run"
+    )]
+    FeatureLevel {
+        /// The cluster's.
+        level: u32,
+        /// The newest this binary knows.
+        ours: u32,
+    },
     /// The control port.
     #[error(transparent)]
     Bind(#[from] net::BindError),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use membership::token::DEFAULT_TTL_SECONDS;
-use membership::{Cluster, Member, Role, keys, member};
+use membership::{Cluster, Member, Role, features, keys, member};
 use net::ca::Profile;
 use net::seal::SealKey;
 use net::{Identity, PeerTable, Token};
@@ -79,7 +79,7 @@ fn cluster(config: &Config) -> Cluster {
     }
 }
 
-fn first_member(config: &Config, identity: &Identity, cluster: &Cluster, name: &str) -> Member {
+pub(crate) fn first_member(config: &Config, identity: &Identity, cluster: &Cluster, name: &str) -> Member {
     Member {
         id: identity.id(),
         name: name.into(),
@@ -105,6 +105,7 @@ async fn agree(
 ) -> Result<(), host::Error> {
     context.raft.initialize().await?;
     let mut command = membership::found(cluster, first, sealed, request_id());
+    command.ops.extend([features::found_with(features::NEWEST), features::say(first.id, features::NEWEST)]);
     let record = token_record(token, unix_now(), DEFAULT_TTL_SECONDS, false);
     command.ops.push(member::put(keys::token(&record.id), &record));
     context.propose(command).await

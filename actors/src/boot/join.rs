@@ -7,7 +7,7 @@ use net::wire::{JoinAnswer, JoinRefusal, JoinRequest};
 use net::{Identity, JoinError, Token};
 use tracing::info;
 
-use super::{StartError, node_name};
+use super::{StartError, known_level, node_name};
 use crate::config::Config;
 use crate::home::{MEMBERSHIP_VERSION, Membership};
 
@@ -29,6 +29,7 @@ pub(super) async fn join(
     let request = JoinRequest { replace, ..request(config, token, &name) };
     info!(?addresses, "joining");
     let answer = net::join(identity, token, addresses, request, SystemTime::now(), JOIN_PATIENCE).await?;
+    known_level(answer.feature_level)?;
     info!(cluster = %answer.cluster, already = answer.already, "joined");
     Ok(membership(answer, name))
 }

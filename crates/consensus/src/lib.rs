@@ -35,7 +35,7 @@ pub use machine::Progress;
 pub use media::{Media, SeededBug, Simulated, Syncing};
 pub use membership::{Follower, MembershipError, Status};
 pub use node::{Broken, Node, StartError};
-pub use recover::{Recorded, RecoverError, found_anew};
+pub use recover::{PictureError, Recorded, RecoverError, found_anew};
 pub use rpc::RpcService;
 pub use runtime::seed_thread;
 pub use service::RaftService;

@@ -73,6 +73,11 @@ impl Machine {
         Self { state: State::default(), last: None, membership: StoredMembership::default(), published, snapshots }
     }
 
+    /// The state now; shares structure.
+    pub(crate) fn state(&self) -> State {
+        self.state.clone()
+    }
+
     fn apply_one(&mut self, entry: Entry, pending: &mut Pending) -> io::Result<Applied> {
         let at = store::Entry { index: entry.log_id.index, term: *entry.log_id.leader_id };
         let outcome = match entry.payload {

@@ -1,5 +1,5 @@
 //! Reads what a disk records while no node runs on it, and founds a new history on a fresh disk with one voter: what
-//! `mesh recover` stands on. Main type: [`Recorded`].
+//! `mesh recover` and `mesh restore` stand on; and gives out a running node's state for `mesh backup`. Main type: [`Recorded`].
 //!
 //! Raft has no such step: it breaks the promise that what was acknowledged stays. So the new history lies apart from the
 //! old one in term, index and revision: whatever a node of the old one holds, a snapshot of the new one takes its place.
@@ -8,10 +8,12 @@
 use std::{collections::BTreeSet, io};
 
 use net::NodeId;
-use store::{Command, Incarnation, Outcome, RECOVERY_JUMP, State};
+use store::{Command, Incarnation, Outcome, RECOVERY_JUMP, ReadError, Snapshot, State};
 use wal::{Log, Record};
 
-use crate::{codec, config::APPEND_BYTES, config::Config, media::Media, snapshot, snapshot::Reassembly, wire};
+use crate::{
+    codec, config::APPEND_BYTES, config::Config, media::Media, node::Node, snapshot, snapshot::Reassembly, wire,
+};
 
 /// How far the term moves on: past all elections that nodes of the old history can have held meanwhile.
 const TERM_JUMP: u64 = 1_000_000;
@@ -65,6 +67,12 @@ impl Recorded {
         let vote = log.vote().map(|vote| codec::decode::<wire::Vote>(&vote)).transpose().map_err(io::Error::other)?;
         recorded.term = recorded.state.applied().term.max(vote.unwrap_or_default().term);
         Ok(recorded)
+    }
+
+    /// As if a disk had recorded this state and nothing after it.
+    pub fn of(state: State) -> Self {
+        let term = state.applied().term;
+        Self { state, voters: BTreeSet::new(), unconfirmed: 0, term }
     }
 
     fn take_snapshot(&mut self, media: &Media) -> Result<(), RecoverError> {
@@ -121,6 +129,35 @@ impl Recorded {
         if let Some(membership) = membership {
             self.voters = membership.voters.iter().flatten().map(|id| NodeId(*id)).collect();
         }
+    }
+}
+
+/// Why a running node's state was not given out.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// Nobody can tell whether this node's state is the newest.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The agreement ended.
+    #[error("agreement ended on this node: {0}")]
+    Ended(String),
+}
+
+impl Node {
+    /// This node's state, with all that was acknowledged anywhere before the call. Without what happened before: past
+    /// events and answers to past requests are left out, as a new history forgets them.
+    ///
+    /// # Errors
+    /// [`PictureError`].
+    pub async fn picture(&self) -> Result<Snapshot, PictureError> {
+        self.inner.linearize().await?;
+        let state = self.inner.raft.with_state_machine(|machine| {
+            let state = machine.state();
+            Box::pin(async move { state })
+        });
+        let mut state = state.await.map_err(|fatal| PictureError::Ended(fatal.to_string()))?;
+        state.jump(0, state.incarnation());
+        Ok(state.snapshot())
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+mod backup;
 pub(crate) mod client;
 pub(crate) mod images;
 pub(crate) mod ping;
@@ -58,6 +59,8 @@ pub(crate) enum Request {
     },
     /// End this process.
     Down,
+    /// The cluster's state: after the answer come its bytes, in frames, then an empty frame.
+    Backup,
     /// One round of `mesh ping`.
     Ping {
         /// Name or id of a member.

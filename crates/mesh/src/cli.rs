@@ -112,6 +112,24 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Write all that the cluster stores to a file, at one revision, while it runs; on a voter. Holds secrets in the clear
+    Backup {
+        /// The file, 0600; `-` is standard output [default: mesh-CLUSTER-REVISION.backup]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Overwrite the file
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Bring a cluster back from a backup, as this machine alone; in an empty data directory, before `mesh up`
+    Restore {
+        /// What `mesh backup` wrote
+        file: PathBuf,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
     /// Move this node's pods away and give up its part in the cluster; it is forgotten for good
     Leave {
         #[command(flatten)]

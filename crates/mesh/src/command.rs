@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod backup;
 pub(crate) mod chaos;
 mod check;
 mod dataplane;
@@ -12,6 +13,7 @@ pub(crate) mod logger;
 mod ping;
 mod recover;
 mod remove;
+mod restore;
 pub(crate) mod status;
 pub(crate) mod token;
 mod up;
@@ -40,6 +42,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Dataplane(here) => dataplane::run(here),
         Command::Remove { node, force, at } => short()?.block_on(remove::run(node, force, &at)),
         Command::Recover { yes_lose_data, at } => recover::run(yes_lose_data, &at),
+        Command::Backup { output, force, at } => short()?.block_on(backup::run(output, force, &at)),
+        Command::Restore { file, node } => restore::run(&file, &node),
         Command::Leave { drain, at } => short()?.block_on(leave::run(&drain, &at)),
     }
 }

@@ -1,4 +1,5 @@
-//! Nodes are upgraded one by one under load: no pod is replaced, and no call of a pod or of an API client fails. DESIGN 3.
+//! Nodes are upgraded one by one under load: no pod is replaced, no call of a pod or of an API client fails, and the feature
+//! level rises with the last. DESIGN 3.
 //!
 //! `MESH_PREVIOUS_BIN` names the binary to upgrade from; without it each node is restarted with what it runs already, which
 //! must disturb nobody either.
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use cluster::{Api, Callers, Kubectl, Load, Sandbox, Steps, eventually, row, uptime};
+use serde_json::Value;
 
 const WEB: &str = include_str!("heal_node/web.yaml");
 
@@ -29,6 +31,7 @@ fn an_upgrade_node_by_node_fails_no_call_and_replaces_no_pod() {
     let kubectl = sandbox.newest("node-1");
     let mut steps = Steps::new();
     let (mut callers, mut before) = (None, BTreeMap::new());
+    let level = levels(&sandbox, "node-1").unwrap().0;
     steps.step("servers and callers run on every node", || {
         kubectl.prints("apply -f -", WEB, &["deployment.apps/web created"])?;
         row("rollout status deployment/web --timeout=120s", &["successfully rolled out"]).run(&kubectl, "")?;
@@ -42,10 +45,25 @@ fn an_upgrade_node_by_node_fails_no_call_and_replaces_no_pod() {
     let asked = std::thread::scope(|scope| {
         let client = scope.spawn(|| ask_until(&mut api, &stop));
         for node in sandbox.names() {
-            steps.step(&format!("{node} is upgraded"), || upgrade(&sandbox, &node));
+            steps.step(&format!("{node} is upgraded"), || {
+                ensure!(
+                    levels(&sandbox, &node)?.0 == level,
+                    "the feature level changed while this node could not know it"
+                );
+                upgrade(&sandbox, &node)
+            });
         }
         stop.store(true, Ordering::Relaxed);
         client.join().expect("the client does not panic")
+    });
+    steps.step("the feature level is the newest, since all nodes know it", || {
+        sandbox.names().iter().try_for_each(|node| {
+            eventually("the feature level", NODE_LIMIT, || {
+                let (level, newest) = levels(&sandbox, node)?;
+                ensure!(level == newest, "{node} is at {level} of {newest}");
+                Ok(())
+            })
+        })
     });
     steps.step("no request of an API client failed", || {
         println!("    {} requests", asked?);
@@ -70,6 +88,13 @@ fn an_upgrade_node_by_node_fails_no_call_and_replaces_no_pod() {
         Ok(())
     });
     steps.end();
+}
+
+/// The feature level in force, and the newest that this node knows. The first release tells of none.
+fn levels(sandbox: &Sandbox, node: &str) -> Result<(u64, u64)> {
+    let status: Value = serde_json::from_str(&sandbox.on(node, "status -o json").run()?.prints(&[])?)?;
+    let level = |field: &str| status[field].as_u64().unwrap_or(1);
+    Ok((level("featureLevel"), level("newestFeatureLevel")))
 }
 
 /// SIGTERM, as systemd sends it, then the new binary on the same data.

@@ -61,6 +61,15 @@ fn a_new_history_lies_apart_from_the_old_one_and_can_itself_be_read() {
 }
 
 #[test]
+fn a_state_from_elsewhere_is_as_good_as_a_disk() {
+    let (disk, new) = (Recorded::read(&voter()).unwrap(), media());
+    let term = disk.state.applied().term;
+    found_anew(&new, Recorded::of(disk.state), NodeId(9), &put("c", 3), Incarnation(4)).unwrap();
+    let read = Recorded::read(&new).unwrap();
+    assert_eq!((read.voters, read.term), (BTreeSet::from([NodeId(9)]), term + TERM_JUMP));
+}
+
+#[test]
 fn an_empty_disk_and_a_log_without_its_beginning_are_refused() {
     assert!(matches!(Recorded::read(&media()), Err(RecoverError::Empty)));
     let cut = media();

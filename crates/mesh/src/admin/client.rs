@@ -28,6 +28,11 @@ pub(crate) async fn ask_for<T: DeserializeOwned>(data_dir: &Path, request: &Requ
     exchange(connect(data_dir).await?, request, limit).await
 }
 
+/// As [`ask`], where more frames follow the answer.
+pub(crate) async fn stream<T: DeserializeOwned>(data_dir: &Path, request: &Request) -> Result<(T, Channel)> {
+    talk(connect(data_dir).await?, request, ANSWER_LIMIT).await
+}
+
 /// As [`ask`], where the node may not run yet.
 pub(crate) async fn ask_within<T: DeserializeOwned>(
     data_dir: &Path,
@@ -69,6 +74,10 @@ async fn connect(data_dir: &Path) -> Result<UnixStream> {
 }
 
 async fn exchange<T: DeserializeOwned>(stream: UnixStream, request: &Request, limit: Duration) -> Result<T> {
+    talk(stream, request, limit).await.map(|(answer, _)| answer)
+}
+
+async fn talk<T: DeserializeOwned>(stream: UnixStream, request: &Request, limit: Duration) -> Result<(T, Channel)> {
     let (reader, writer) = stream.into_split();
     let mut channel = Channel::new(reader, writer);
     let ask = async {
@@ -78,5 +87,5 @@ async fn exchange<T: DeserializeOwned>(stream: UnixStream, request: &Request, li
     };
     let answer = timeout(limit, ask).await.map_err(|_| anyhow!("mesh gave no answer within {limit:?}"))??;
     let answer: Answer = serde_json::from_slice(&answer)?;
-    Ok(serde_json::from_value(answer.map_err(|words| anyhow!(words))?)?)
+    Ok((serde_json::from_value(answer.map_err(|words| anyhow!(words))?)?, channel))
 }

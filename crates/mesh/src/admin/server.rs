@@ -21,7 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{Answer, Down, Request, images, ping, status};
+use super::{Answer, Down, Request, backup, images, ping, status};
 
 /// Largest question, in bytes.
 const QUESTION_LIMIT: usize = 64 << 10;
@@ -85,6 +85,10 @@ async fn answer(node: &Node, stream: UnixStream) -> Result<Option<Farewell>> {
     let mut channel = Channel::new(reader, writer);
     let question = timeout(QUESTION_TIMEOUT, channel.receive_within(QUESTION_LIMIT)).await??.unwrap_or_default();
     let request: Request = serde_json::from_slice(&question)?;
+    if let Request::Backup = request {
+        backup::send(node, channel).await?;
+        return Ok(None);
+    }
     let farewell = match request {
         Request::Leave => Some(Farewell::Left),
         Request::Down => Some(Farewell::Down),
@@ -124,6 +128,8 @@ async fn decide(node: &Node, request: Request) -> Result<Value> {
             let down = Down { name: context.name.clone(), pid: std::process::id(), state_dir };
             Ok(serde_json::to_value(down)?)
         }
+        // Not answered here: more follows its answer.
+        Request::Backup => bail!("a backup is sent, not answered"),
         Request::Ping { node, limit_millis } => {
             Ok(serde_json::to_value(ping::ping(context, &node, Duration::from_millis(limit_millis)).await?)?)
         }

@@ -29,6 +29,12 @@ pub(crate) struct Status {
     pub(crate) leader: Option<String>,
     /// The newest term seen.
     pub(crate) term: u64,
+    /// The feature level in force; absent where an older release tells.
+    #[serde(default)]
+    pub(crate) feature_level: Option<u32>,
+    /// The newest feature level that this node's release knows.
+    #[serde(default)]
+    pub(crate) newest_feature_level: Option<u32>,
     /// The last entry applied here.
     pub(crate) applied: u64,
     /// All members.
@@ -128,11 +134,18 @@ async fn now(node: &Node) -> Result<Status> {
         cluster: known.cluster,
         leader: group.leader.map(|id| peers.get(id).map_or(id.to_string(), |peer| peer.name.clone())),
         term: group.term,
+        feature_level: feature_level(context),
+        newest_feature_level: Some(membership::features::NEWEST),
         applied: group.last_applied,
         members: members.collect(),
         dataplane: dataplane(context).await,
         actors: node.observe().await.iter().map(observe).collect(),
     })
+}
+
+/// As this node heard of it last.
+fn feature_level(context: &Context) -> Option<u32> {
+    context.feed.borrow().as_ref().map(|feed| feed.feature_level).filter(|level| *level > 0)
 }
 
 async fn dataplane(context: &Context) -> Option<DataplaneStatus> {

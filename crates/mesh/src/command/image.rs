@@ -55,7 +55,7 @@ async fn import(file: &Path, at: &At) -> Result<Vec<Image>> {
 }
 
 /// Shows at a terminal that work goes on, and since when; elsewhere nothing.
-fn spinner(message: String) -> ProgressBar {
+pub(super) fn spinner(message: String) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{spinner} {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::new_spinner().with_style(style).with_message(message);
