@@ -7,7 +7,7 @@ use actors::Node;
 use actors::context::Context;
 use actors::host::Observation;
 use anyhow::{Result, anyhow};
-use membership::{NodeId, Role, member};
+use membership::{NodeId, Role, features, member};
 use net::dataplane::{Order, Report};
 use serde::{Deserialize, Serialize};
 use store::Storage;
@@ -134,8 +134,9 @@ async fn now(node: &Node) -> Result<Status> {
         cluster: known.cluster,
         leader: group.leader.map(|id| peers.get(id).map_or(id.to_string(), |peer| peer.name.clone())),
         term: group.term,
-        feature_level: feature_level(context),
-        newest_feature_level: Some(membership::features::NEWEST),
+        // Who holds the log knows it first.
+        feature_level: feature_level(context).max(Some(features::level(&view))),
+        newest_feature_level: Some(features::NEWEST),
         applied: group.last_applied,
         members: members.collect(),
         dataplane: dataplane(context).await,
