@@ -88,7 +88,7 @@ pub fn validate_access(review: &Value, kind: &str, errors: &mut Errors) {
 
 /// A question is no object: it has no metadata, but for the namespace of a local one.
 fn validate_metadata(review: &Value, local: bool, errors: &mut Errors) {
-    let says = |name: &str, value: &Value| !(local && name == "namespace") && !is_empty(value);
+    let says = |name: &str, value: &Value| !(is_empty(value) || local && name == "namespace");
     if entries(review, "/metadata").any(|(name, value)| says(name, value)) {
         let why = if local { "must be empty except for namespace" } else { "must be empty" };
         errors.invalid(&Path::new("metadata"), review["metadata"].clone(), why);

@@ -31,7 +31,6 @@ const TEST_PACKAGES: &[Need] = &[
     Need { program: "python3", package: "python3", reason: "runs the Python client" },
     Need { program: "pip3", package: "python3-pip", reason: "fetches the Python client" },
     Need { program: "curl", package: "curl", reason: "calls an example from outside of its cluster" },
-    Need { program: "curl", package: "curl", reason: "calls an example from outside of its cluster" },
     Need { program: "docker-registry", package: "docker-registry", reason: "serves the images that tests pull" },
 ];
 

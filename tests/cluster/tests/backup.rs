@@ -63,16 +63,7 @@ fn a_cluster_comes_back_from_a_backup_that_was_taken_while_it_was_written_to() {
         Ok(())
     });
     steps.step("it is its owner's alone, is not overwritten unasked, and only a voter gives it", || {
-        let mode = file.metadata()?.permissions().mode() & 0o777;
-        ensure!(mode == 0o600, "its mode is {mode:o}");
-        backup(&sandbox, VOTER, &file, "").refuses(&["cluster.backup exists", "--force"])?;
-        let again = sandbox.root().join("again.backup");
-        std::fs::write(&again, "old")?;
-        let said = backup(&sandbox, VOTER, &again, "--force");
-        ensure!(said.code == Some(0) && said.stderr.contains("keep it like a root password"), "{said}");
-        backup(&sandbox, OTHER, &sandbox.root().join("none"), "")
-            .refuses(&["node-2 is no voter", "run this on one of node-1"])?;
-        Ok(())
+        kept_safe(&sandbox, &file)
     });
     steps.step("what is damaged, cut off or something else is refused, and no node is made", || {
         damaged(&sandbox, &file)
@@ -99,12 +90,7 @@ fn a_cluster_comes_back_from_a_backup_that_was_taken_while_it_was_written_to() {
     });
     steps.step("the kubeconfig of before still opens it: all that was written before the backup is there", || {
         row("get secret kept -o jsonpath={.data.password}", &["c3dvcmRmaXNo"]).run(&kubectl, "")?;
-        let written = written(&kubectl)?;
-        let (at_least, at_most) = span;
-        ensure!((at_least..=at_most).contains(&written.len()), "{} of {span:?} are there", written.len());
-        let gapless = (0..written.len()).all(|number| written.contains(&name(number)));
-        ensure!(gapless, "not the state of one moment: {written:?}");
-        Ok(())
+        one_moment(&written(&kubectl)?, span)
     });
     steps.step("revisions jump, and who watches from before must list anew", || {
         let after = revision(&kubectl)?;
@@ -124,6 +110,18 @@ fn a_cluster_comes_back_from_a_backup_that_was_taken_while_it_was_written_to() {
         })
     });
     steps.end();
+}
+
+fn kept_safe(sandbox: &Sandbox, file: &Path) -> Result<()> {
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    ensure!(mode == 0o600, "its mode is {mode:o}");
+    backup(sandbox, VOTER, file, "").refuses(&["cluster.backup exists", "--force"])?;
+    let again = sandbox.root().join("again.backup");
+    std::fs::write(&again, "old")?;
+    let said = backup(sandbox, VOTER, &again, "--force");
+    ensure!(said.code == Some(0) && said.stderr.contains("keep it like a root password"), "{said}");
+    let elsewhere = backup(sandbox, OTHER, &sandbox.root().join("none"), "");
+    elsewhere.refuses(&["node-2 is no voter", "run this on one of node-1"]).map(drop)
 }
 
 fn backup(sandbox: &Sandbox, node: &str, file: &Path, more: &str) -> cluster::Ended {
@@ -202,6 +200,15 @@ fn written(kubectl: &Kubectl) -> Result<Vec<String>> {
     let names = kubectl.prints("get configmaps -o name", "", &[])?;
     let names = names.lines().filter_map(|line| line.strip_prefix("configmap/"));
     Ok(names.filter(|name| name.starts_with("written-")).map(Into::into).collect())
+}
+
+/// All writes up to one moment within the span are there: as many as were made before it at least, after it at most, without a gap.
+fn one_moment(written: &[String], (at_least, at_most): (usize, usize)) -> Result<()> {
+    let count = written.len();
+    ensure!((at_least..=at_most).contains(&count), "{count} of {at_least} to {at_most} are there");
+    let gapless = (0..count).all(|number| written.contains(&name(number)));
+    ensure!(gapless, "not the state of one moment: {written:?}");
+    Ok(())
 }
 
 /// The revision that a list shows now.

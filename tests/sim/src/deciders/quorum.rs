@@ -191,7 +191,9 @@ impl World {
             }
             Step::SetVoters(voters) => {
                 let former = std::mem::replace(&mut self.quorum.voters, voters);
-                former.iter().for_each(|id| drop(self.added.entry(*id).or_insert(self.now)));
+                for id in &former {
+                    self.added.entry(*id).or_insert(self.now);
+                }
                 self.quorum.learners.extend(former);
                 let voters = &self.quorum.voters;
                 self.quorum.learners.retain(|id| !voters.contains(id));
