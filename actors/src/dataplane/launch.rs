@@ -1,7 +1,8 @@
 //! Sees to it that a data plane of this build runs beside the control process, and connects to it.
 //!
 //! It is this program again, in a session of its own, with a log of its own: what ends the control process does not end
-//! it. One of another build is asked to end first; what it put into the kernel stays.
+//! it. One of another build is asked to end first; what it put into the kernel stays. Where somebody else starts the data
+//! plane (`packaging/mesh-dataplane.service`), it is his to start again, unless he does not.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -20,6 +21,12 @@ use super::{BUILD, Settings};
 
 /// Name of its log in the data directory.
 pub const LOG: &str = "dataplane.log";
+
+/// In the state directory: says that somebody else starts the data plane.
+pub const SUPERVISED: &str = "dataplane.supervised";
+
+/// Given to a data plane that the control process starts.
+const BY_NODE: &str = "--by-node";
 
 /// A log of this size is put aside at the next start, in bytes: it says little, but for ever.
 const LOG_LIMIT: u64 = 16 << 20;
@@ -69,7 +76,23 @@ pub async fn connected(settings: &Settings) -> Result<Link, LaunchError> {
         Err(LinkError::Absent(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    start(settings).await
+    match started_again(settings).await {
+        Some(link) => Ok(link),
+        None => start(settings).await,
+    }
+}
+
+/// The data plane that somebody else starts, if there is such a one and he starts it in time.
+async fn started_again(settings: &Settings) -> Option<Link> {
+    let supervised = settings.state_dir.join(SUPERVISED).exists();
+    let deadline = Instant::now() + PATIENCE;
+    while supervised && Instant::now() < deadline {
+        match connect(&settings.state_dir, BUILD).await {
+            Ok(link) if link.build == BUILD => return Some(link),
+            _ => sleep(LOOK_PERIOD).await,
+        }
+    }
+    None
 }
 
 /// Asks a data plane to end and waits until it has.
@@ -95,6 +118,7 @@ async fn start(settings: &Settings) -> Result<Link, LaunchError> {
     let log = log(&path).map_err(LaunchError::Start)?;
     let mut command = Command::new(program);
     command.arg("dataplane").arg("--data-dir").arg(&settings.data_dir).arg("--state-dir").arg(&settings.state_dir);
+    command.arg(BY_NODE);
     command.stdin(Stdio::null()).stdout(log.try_clone().map_err(LaunchError::Start)?).stderr(log);
     let mut child = command.spawn().map_err(LaunchError::Start)?;
     info!(pid = child.id(), log = %path.display(), "the data plane was started");

@@ -1,6 +1,7 @@
 //! The data plane's process, from start to stop. Main type: [`Process`].
 
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tracing::{info, warn};
 
 use super::dns::Dns;
 use super::knowledge::Knowledge;
+use super::launch::SUPERVISED;
 use super::memory::{self, Memory};
 use super::overlay::Tunnels;
 use super::server::{End, Server};
@@ -70,12 +72,14 @@ impl std::fmt::Debug for Process {
 }
 
 impl Process {
-    /// Starts with what was remembered; hears the rest over the socket.
+    /// Starts with what was remembered; hears the rest over the socket. Where somebody else than the control process started it,
+    /// it leaves a mark that says so: both would start it again, and only one of them should.
     ///
     /// # Errors
     /// [`ProcessError`].
-    pub fn start(stage: &Stage, settings: Settings) -> Result<Self, ProcessError> {
+    pub fn start(stage: &Stage, settings: Settings, by_node: bool) -> Result<Self, ProcessError> {
         let lock = lock(&settings)?;
+        mark(&settings, by_node)?;
         let remembered = memory::file(&settings.data_dir).and_then(|file| match file {
             Some(file) => Ok(file.load()?),
             None => Ok(None),
@@ -117,6 +121,7 @@ impl Process {
         }
         let removed = *self.end.borrow() == Some(End::Removed);
         if removed {
+            let _ = std::fs::remove_file(self.settings.state_dir.join(SUPERVISED)); // nobody starts it again
             self.tunnels.remove().await;
             if let Err(error) = Services::remove().await {
                 warn!(%error, "the table of Services was not removed");
@@ -156,6 +161,18 @@ fn lock(settings: &Settings) -> Result<Flock<File>, ProcessError> {
     DirBuilder::new().recursive(true).mode(0o700).create(&settings.state_dir).map_err(io)?;
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| ProcessError::Running(path.clone()))
+}
+
+fn mark(settings: &Settings, by_node: bool) -> Result<(), ProcessError> {
+    let path = settings.state_dir.join(SUPERVISED);
+    let marked = match by_node {
+        false => OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map(drop),
+        true => std::fs::remove_file(&path),
+    };
+    match marked {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(ProcessError::Io { path, source }),
+        _ => Ok(()),
+    }
 }
 
 /// Wakes the actors at once and whenever what a channel holds has changed.

@@ -93,7 +93,13 @@ pub(crate) enum Command {
     /// Stop this node: its control process and its data plane. It stays a member; its containers run on
     Down(Here),
     /// Run this node's data plane: pods' tunnels, Services, DNS. `mesh up` and `mesh join` start it by themselves
-    Dataplane(Here),
+    Dataplane {
+        #[command(flatten)]
+        here: Here,
+        /// The control process starts it, and starts it again
+        #[arg(long, hide = true)]
+        by_node: bool,
+    },
     /// Remove a member that is gone for good: its id and key are refused for ever, its pods are freed
     Remove {
         /// Name or id of a member, as `mesh status` shows it

@@ -39,7 +39,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Check { pre, output, node } => short()?.block_on(check::run(pre, output, &node)),
         Command::Chaos(chaos) => short()?.block_on(chaos::run(chaos)),
         Command::Down(here) => short()?.block_on(down::run(here)),
-        Command::Dataplane(here) => dataplane::run(here),
+        Command::Dataplane { here, by_node } => dataplane::run(here, by_node),
         Command::Remove { node, force, at } => short()?.block_on(remove::run(node, force, &at)),
         Command::Recover { yes_lose_data, at } => recover::run(yes_lose_data, &at),
         Command::Backup { output, force, at } => short()?.block_on(backup::run(output, force, &at)),

@@ -15,7 +15,7 @@ const THREADS: usize = 2;
 const REMOVED: i32 = 4;
 
 /// Runs the data plane.
-pub(crate) fn run(here: Here) -> Result<()> {
+pub(crate) fn run(here: Here, by_node: bool) -> Result<()> {
     // The only provider in the binary; a second install can only mean that it is there.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // A session of its own: what ends the terminal, or the process that started this one, is not meant for it.
@@ -29,7 +29,7 @@ pub(crate) fn run(here: Here) -> Result<()> {
         .build()?;
     let runtime = std::sync::Arc::new(runtime);
     let stage = Stage::open(&runtime)?;
-    let removed = runtime.block_on(serve(&stage, here))?;
+    let removed = runtime.block_on(serve(&stage, here, by_node))?;
     if removed {
         std::process::exit(REMOVED);
     }
@@ -37,12 +37,12 @@ pub(crate) fn run(here: Here) -> Result<()> {
 }
 
 /// Tells whether the node is to run no data plane any more.
-async fn serve(stage: &Stage, here: Here) -> Result<bool> {
+async fn serve(stage: &Stage, here: Here, by_node: bool) -> Result<bool> {
     let mut ends = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     // Both may be given relative to where this was started.
     let settings =
         Settings { data_dir: std::path::absolute(here.data_dir)?, state_dir: std::path::absolute(here.state_dir)? };
-    let process = Process::start(stage, settings)?;
+    let process = Process::start(stage, settings, by_node)?;
     tokio::select! {
         () = process.asked_to_end() => {}
         _ = ends.0.recv() => {}
