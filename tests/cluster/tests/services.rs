@@ -56,10 +56,13 @@ fn call(kubectl: &Kubectl, pod: &str, url: &str) -> Result<(BTreeSet<String>, us
     Ok((said.lines().filter(|line| line.starts_with("web-")).map(Into::into).collect(), failed))
 }
 
+/// Nodes hear of a new endpoint each in its time, and a server is drawn for each call: not all may be met in the first round.
 fn all_answer(kubectl: &Kubectl, pod: &str, url: &str) -> Result<()> {
-    let (servers, failed) = call(kubectl, pod, url)?;
-    ensure!(failed == 0 && servers.len() == 3, "{url} from {pod}: {failed} failed, answers of {servers:?}");
-    Ok(())
+    eventually("all servers answer", WITHDRAWN, || {
+        let (servers, failed) = call(kubectl, pod, url)?;
+        ensure!(failed == 0 && servers.len() == 3, "{url} from {pod}: {failed} failed, answers of {servers:?}");
+        Ok(())
+    })
 }
 
 fn names(kubectl: &Kubectl, pod: &str) -> Result<()> {
