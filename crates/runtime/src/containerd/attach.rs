@@ -18,6 +18,7 @@ use nix::{errno::Errno, fcntl::OFlag, sys::stat::Mode, unistd::mkfifo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     net::{UnixStream, unix::pipe},
+    sync::oneshot,
     time::{Duration, timeout},
 };
 
@@ -42,6 +43,9 @@ const PART_BYTES_MAX: usize = 64 * 1024;
 
 /// What a container printed last still comes so long after its end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A logger lets a listener in within this time; one of an earlier release does not say so.
+const LET_IN: Duration = Duration::from_secs(1);
 
 /// Where a container's streams go, as containerd is told.
 #[derive(Default)]
@@ -106,6 +110,10 @@ impl Containerd {
         let folder = self.streams(id.as_str());
         let listening = UnixStream::connect(folder.join("out")).await;
         let listening = listening.map_err(RuntimeError::host(format!("listen to container {id}")))?;
+        let ((stdout, output), (stderr, errors)) = (tokio::io::duplex(STREAM_BYTES), tokio::io::duplex(STREAM_BYTES));
+        let (inside, let_in) = oneshot::channel();
+        let listening = Ended(tokio::spawn(listen(listening, inside, output, errors)));
+        let _ = timeout(LET_IN, let_in).await;
         let input = match record.labels.get(labels::STDIN).filter(|_| stdin) {
             Some(kind) => {
                 let sender = pipe::OpenOptions::new().open_sender(folder.join("in"));
@@ -118,8 +126,6 @@ impl Containerd {
             None => None,
         };
         let terminal = record.labels.contains_key(labels::TTY);
-        let ((stdout, output), (stderr, errors)) = (tokio::io::duplex(STREAM_BYTES), tokio::io::duplex(STREAM_BYTES));
-        let listening = Ended(tokio::spawn(listen(listening, output, errors)));
         let (containerd, of) = (self.clone(), id.to_string());
         let exit = async move {
             containerd.wait(&of).await?;
@@ -171,13 +177,17 @@ fn start_logger(program: &Path, config: &LoggerConfig) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes a logger's parts apart, until it ends.
-async fn listen(mut from: UnixStream, mut output: DuplexStream, mut errors: DuplexStream) {
+/// Takes a logger's parts apart, until it ends. The first that comes, a greeting as a rule, shows that we are let in.
+async fn listen(mut from: UnixStream, inside: oneshot::Sender<()>, mut output: DuplexStream, mut errors: DuplexStream) {
+    let mut inside = Some(inside);
     let mut part = Vec::new();
     loop {
         let mut head = [0; HEAD_BYTES];
         if from.read_exact(&mut head).await.is_err() {
             return;
+        }
+        if let Some(inside) = inside.take() {
+            let _ = inside.send(()); // who no longer waits joined without it
         }
         let [number, length @ ..] = head;
         let length = u32::from_be_bytes(length) as usize;

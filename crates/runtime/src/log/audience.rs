@@ -1,6 +1,6 @@
 //! Who listens while a container prints: what `kubectl attach` shows. Main type: [`Audience`].
 //!
-//! A listener connects to a socket of the logger and gets, for each part of the output: a byte, 1 for standard output or 2
+//! A listener connects to a socket of the logger, is greeted once it is heard of, and gets, for each part of the output: a byte, 1 for standard output or 2
 //! for standard error; its length, four bytes, the highest first; and the part. Since the logger outlives us, a listener
 //! can come back after a restart.
 
@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes before each part.
 pub(crate) const HEAD_BYTES: usize = 5;
 
+/// An empty part of no stream: whoever has it misses nothing that is printed from now on.
+const GREETING: [u8; HEAD_BYTES] = [0; HEAD_BYTES];
+
 /// Listeners to one container's output. The socket goes with it.
 #[derive(Debug)]
 pub(super) struct Audience {
@@ -55,9 +58,10 @@ impl Audience {
         let inside = listeners.clone();
         // Ends with the process.
         thread::Builder::new().name("audience".into()).spawn(move || {
-            for listener in door.incoming().flatten() {
+            for mut listener in door.incoming().flatten() {
                 let mut inside = inside.lock();
-                if inside.len() < LISTENERS_MAX && listener.set_write_timeout(Some(PATIENCE)).is_ok() {
+                let fits = inside.len() < LISTENERS_MAX && listener.set_write_timeout(Some(PATIENCE)).is_ok();
+                if fits && listener.write_all(&GREETING).is_ok() {
                     inside.push(listener);
                 }
             }
@@ -98,15 +102,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listeners_hear_what_is_told_after_they_came() {
+    fn listeners_hear_all_that_is_told_after_they_were_greeted() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deep/door");
         let audience = Audience::open(&path).expect("opens");
         audience.tell(Stream::Stdout, b"missed");
         let mut listener = UnixStream::connect(&path).expect("connects");
-        while audience.listeners.lock().is_empty() {
-            thread::yield_now();
-        }
+        let mut greeting = [1; HEAD_BYTES];
+        listener.read_exact(&mut greeting).expect("is greeted");
+        assert_eq!(greeting, GREETING);
         audience.tell(Stream::Stderr, b"heard");
         drop(audience);
         let mut heard = [0; HEAD_BYTES + 5];
