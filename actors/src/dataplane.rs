@@ -13,6 +13,7 @@ mod overlay;
 pub mod process;
 mod server;
 mod services;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,12 @@ pub use feeder::Feeder;
 pub use process::{Process, Settings};
 
 /// Which code the data plane is: changes with its sources, and only with them. A data plane of another build is replaced.
-pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "-", env!("DATAPLANE_BUILD"));
+///
+/// Read from the program's own bytes at run time, never folded into a comparison: a copy with other bytes is another build.
+#[must_use]
+pub fn build() -> &'static str {
+    std::hint::black_box(concat!(env!("CARGO_PKG_VERSION"), "-", env!("DATAPLANE_BUILD")))
+}
 
 /// An error and what caused it.
 fn words(error: &(dyn std::error::Error + 'static)) -> String {

@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::info;
@@ -21,6 +20,7 @@ mod cache;
 mod forward;
 #[doc(hidden)]
 pub mod fuzz;
+mod listen;
 mod message;
 mod resolve;
 mod tcp;
@@ -103,7 +103,7 @@ struct Shared {
 }
 
 impl Server {
-    /// Binds all addresses and answers, from an empty zone.
+    /// Binds all addresses and answers, from an empty zone. Another process of the same user may answer at the same addresses.
     ///
     /// # Errors
     /// [`StartError`].
@@ -120,9 +120,9 @@ impl Server {
         let mut sockets = Vec::new();
         for address in &config.listen {
             let error = |source| StartError::Bind { address: *address, source };
-            let udp = UdpSocket::bind(address).await.map_err(error)?;
+            let udp = listen::udp(*address).map_err(error)?;
             let own = udp.local_addr().map_err(error)?;
-            sockets.push((own, udp, TcpListener::bind(own).await.map_err(error)?));
+            sockets.push((own, udp, listen::tcp(own).map_err(error)?));
         }
         let addresses: Vec<SocketAddr> = sockets.iter().map(|(own, ..)| *own).collect();
         let metrics = Metrics::default();

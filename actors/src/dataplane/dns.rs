@@ -47,7 +47,8 @@ impl Dns {
         Self { knowledge, serving: Mutex::default() }
     }
 
-    async fn keep(&self) -> Result<Next, Error> {
+    /// Answers, as long as names are known; what changed is taken in.
+    pub(super) async fn keep(&self) -> Result<Next, Error> {
         // Before all names are known, an answer could be that there is no such name; silence is asked again.
         let Some(node) = self.knowledge.node().filter(|_| *self.knowledge.whole.borrow()) else {
             return Ok(Next::Done);
@@ -69,8 +70,6 @@ impl Dns {
             self.tell(&serving.server.zone());
             return Ok(());
         }
-        // The old one ends first: it may have the same addresses.
-        *serving = None;
         let zone = SharedZone::new(Zone::new(&node.domain));
         self.knowledge.all_changed(Follower::Dns);
         self.tell(&zone);
@@ -118,7 +117,7 @@ async fn upstream(own: &[IpAddr]) -> Upstream {
     }
 }
 
-impl Work for Dns {
+impl Work for Arc<Dns> {
     type Key = ();
 
     fn run(&self, (): ()) -> BoxFuture<'_, Result<Next, Error>> {

@@ -17,7 +17,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::{BUILD, Settings};
+use super::{Settings, build};
 
 /// Name of its log in the data directory.
 pub const LOG: &str = "dataplane.log";
@@ -32,10 +32,13 @@ const BY_NODE: &str = "--by-node";
 const LOG_LIMIT: u64 = 16 << 20;
 
 /// How long it may take to answer, or to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it may take to answer where it follows one of another build: until names are answered, and until that one has ended.
+const TAKEOVER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Between two looks for the socket of one that is starting or ending; there is no event to wait for.
-const LOOK_PERIOD: Duration = Duration::from_millis(20);
+pub(super) const LOOK_PERIOD: Duration = Duration::from_millis(20);
 
 /// What follows the name of a program whose file was replaced (proc(5), `/proc/pid/exe`).
 const REPLACED: &str = " (deleted)";
@@ -67,11 +70,14 @@ pub enum LaunchError {
 /// # Errors
 /// [`LaunchError`].
 pub async fn connected(settings: &Settings) -> Result<Link, LaunchError> {
-    match connect(&settings.state_dir, BUILD).await {
-        Ok(link) if link.build == BUILD => return Ok(link),
+    match connect(&settings.state_dir, build()).await {
+        Ok(link) if link.build == build() => return Ok(link),
+        // The new one ends it, once names are answered by both; where somebody else starts the new one, it has to end first.
         Ok(link) => {
-            info!(theirs = link.build, ours = BUILD, "the data plane is of another build and is replaced");
-            end(link, &settings.state_dir, false).await?;
+            info!(theirs = link.build, ours = build(), "the data plane is of another build and is replaced");
+            if supervised(settings) {
+                end(link, &settings.state_dir, false).await?;
+            }
         }
         Err(LinkError::Absent(_)) => {}
         Err(error) => return Err(error.into()),
@@ -82,13 +88,17 @@ pub async fn connected(settings: &Settings) -> Result<Link, LaunchError> {
     }
 }
 
+fn supervised(settings: &Settings) -> bool {
+    settings.state_dir.join(SUPERVISED).exists()
+}
+
 /// The data plane that somebody else starts, if there is such a one and he starts it in time.
 async fn started_again(settings: &Settings) -> Option<Link> {
-    let supervised = settings.state_dir.join(SUPERVISED).exists();
+    let supervised = supervised(settings);
     let deadline = Instant::now() + PATIENCE;
     while supervised && Instant::now() < deadline {
-        match connect(&settings.state_dir, BUILD).await {
-            Ok(link) if link.build == BUILD => return Some(link),
+        match connect(&settings.state_dir, build()).await {
+            Ok(link) if link.build == build() => return Some(link),
             _ => sleep(LOOK_PERIOD).await,
         }
     }
@@ -100,16 +110,16 @@ async fn started_again(settings: &Settings) -> Option<Link> {
 /// # Errors
 /// [`LaunchError`].
 pub async fn end(mut link: Link, state_dir: &Path, remove: bool) -> Result<(), LaunchError> {
-    let build = link.build.clone();
+    let theirs = link.build.clone();
     link.send(Order::Stop { remove }).await?;
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
-        if matches!(connect(state_dir, BUILD).await, Err(LinkError::Absent(_))) {
+        if matches!(connect(state_dir, build()).await, Err(LinkError::Absent(_))) {
             return Ok(());
         }
         sleep(LOOK_PERIOD).await;
     }
-    Err(LaunchError::Stuck(build))
+    Err(LaunchError::Stuck(theirs))
 }
 
 async fn start(settings: &Settings) -> Result<Link, LaunchError> {
@@ -122,18 +132,20 @@ async fn start(settings: &Settings) -> Result<Link, LaunchError> {
     command.stdin(Stdio::null()).stdout(log.try_clone().map_err(LaunchError::Start)?).stderr(log);
     let mut child = command.spawn().map_err(LaunchError::Start)?;
     info!(pid = child.id(), log = %path.display(), "the data plane was started");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TAKEOVER_LIMIT;
     let link = loop {
-        match connect(&settings.state_dir, BUILD).await {
-            Ok(link) => break link,
-            Err(LinkError::Absent(_)) if Instant::now() < deadline => {
-                if let Some(status) = child.try_wait().map_err(LaunchError::Start)? {
-                    return Err(LaunchError::Ended { status, log: path });
-                }
-                sleep(LOOK_PERIOD).await;
-            }
+        let late = Instant::now() > deadline;
+        match connect(&settings.state_dir, build()).await {
+            Ok(link) if link.build == build() => break link,
+            Ok(old) if late => return Err(LaunchError::Stuck(old.build)),
+            Err(LinkError::Absent(_)) if !late => {}
             Err(error) => return Err(error.into()),
+            Ok(_) => {}
         }
+        if let Some(status) = child.try_wait().map_err(LaunchError::Start)? {
+            return Err(LaunchError::Ended { status, log: path });
+        }
+        sleep(LOOK_PERIOD).await;
     };
     // Somebody has to take note of its end, or it would stay behind as a zombie.
     tokio::spawn(async move {

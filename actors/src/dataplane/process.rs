@@ -1,30 +1,27 @@
 //! The data plane's process, from start to stop. Main type: [`Process`].
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use net::dataplane::{DataplaneListener, LinkError};
-use nix::fcntl::{Flock, FlockArg};
+use net::dataplane::{DataplaneListener, Kept, LinkError};
+use nix::fcntl::Flock;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::dns::Dns;
 use super::knowledge::Knowledge;
-use super::launch::SUPERVISED;
+use super::launch::{LaunchError, SUPERVISED};
 use super::memory::{self, Memory};
 use super::overlay::Tunnels;
 use super::server::{End, Server};
 use super::services::Services;
-use super::{dns, overlay, services};
+use super::{dns, overlay, services, takeover};
 use crate::host::Handle;
 use crate::stage::Stage;
-
-/// Name of the lock in the state directory: one data plane a node.
-const LOCK: &str = "dataplane.lock";
 
 /// Where a data plane finds what it needs; all else it is told.
 #[derive(Clone, Debug)]
@@ -52,6 +49,9 @@ pub enum ProcessError {
     /// The socket.
     #[error(transparent)]
     Socket(#[from] LinkError),
+    /// One of another build is there, and stays.
+    #[error(transparent)]
+    Stuck(#[from] LaunchError),
 }
 
 /// A running data plane. Dropped, it ends; the kernel keeps what it was told.
@@ -72,26 +72,20 @@ impl std::fmt::Debug for Process {
 }
 
 impl Process {
-    /// Starts with what was remembered; hears the rest over the socket. Where somebody else than the control process started it,
-    /// it leaves a mark that says so: both would start it again, and only one of them should.
+    /// Starts with what was remembered; hears the rest over the socket. One of another build that runs is followed: it is
+    /// asked to end. Where somebody else than the control process started it, it leaves a mark that says so: both would start
+    /// it again, and only one of them should.
     ///
     /// # Errors
     /// [`ProcessError`].
-    pub fn start(stage: &Stage, settings: Settings, by_node: bool) -> Result<Self, ProcessError> {
-        let lock = lock(&settings)?;
+    pub async fn start(stage: &Stage, settings: Settings, by_node: bool) -> Result<Self, ProcessError> {
+        let knowledge = Arc::new(Knowledge::new(remembered(&settings)));
+        let dns = Arc::new(Dns::new(knowledge.clone()));
+        let lock = takeover::lock(&settings, &dns).await?;
         mark(&settings, by_node)?;
-        let remembered = memory::file(&settings.data_dir).and_then(|file| match file {
-            Some(file) => Ok(file.load()?),
-            None => Ok(None),
-        });
-        let kept = remembered.unwrap_or_else(|error| {
-            warn!(%error, "what was remembered cannot be read; waiting to be told");
-            None
-        });
-        info!(remembered = kept.is_some(), build = super::BUILD, "the data plane starts");
-        let knowledge = Arc::new(Knowledge::new(kept));
+        info!(remembered = knowledge.node().is_some(), build = super::build(), "the data plane starts");
         let tunnels = Arc::new(Tunnels::new(knowledge.clone(), settings.data_dir.clone()));
-        let actors = start_actors(stage, &knowledge, &settings, &tunnels);
+        let actors = start_actors(stage, &knowledge, &settings, &tunnels, dns);
         let (end, ended) = watch::channel(None);
         let server = Arc::new(Server { knowledge: knowledge.clone(), end });
         let listener = DataplaneListener::open(&settings.state_dir)?;
@@ -138,29 +132,32 @@ impl Process {
     }
 }
 
+fn remembered(settings: &Settings) -> Option<Kept> {
+    let kept = memory::file(&settings.data_dir).and_then(|file| match file {
+        Some(file) => Ok(file.load()?),
+        None => Ok(None),
+    });
+    kept.unwrap_or_else(|error| {
+        warn!(%error, "what was remembered cannot be read; waiting to be told");
+        None
+    })
+}
+
 fn start_actors(
     stage: &Stage,
     knowledge: &Arc<Knowledge>,
     settings: &Settings,
     tunnels: &Arc<Tunnels>,
+    dns: Arc<Dns>,
 ) -> Vec<Handle<()>> {
     let known = knowledge.clone();
     let services = stage.host(services::rules(), move || Services::new(known.clone()));
     let shared = tunnels.clone();
     let overlay = stage.host(overlay::rules(), move || shared.clone());
-    let known = knowledge.clone();
-    let dns = stage.host(dns::rules(), move || Dns::new(known.clone()));
+    let dns = stage.host(dns::rules(), move || dns.clone());
     let (known, data_dir) = (knowledge.clone(), settings.data_dir.clone());
     let memory = stage.host(memory::rules(), move || Memory::new(known.clone(), data_dir.clone()));
     vec![services, overlay, dns, memory]
-}
-
-fn lock(settings: &Settings) -> Result<Flock<File>, ProcessError> {
-    let path = settings.state_dir.join(LOCK);
-    let io = |source| ProcessError::Io { path: path.clone(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(&settings.state_dir).map_err(io)?;
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| ProcessError::Running(path.clone()))
 }
 
 fn mark(settings: &Settings, by_node: bool) -> Result<(), ProcessError> {

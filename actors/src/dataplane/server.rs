@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
-use super::BUILD;
+use super::build;
 use super::knowledge::Knowledge;
 
 /// Connections at once: one feeds, commands ask.
@@ -59,7 +59,7 @@ impl Server {
     }
 
     async fn exchange(&self, connection: Connection) -> Result<(), LinkError> {
-        let (orders, reports) = connection.greet(BUILD).await?;
+        let (orders, reports) = connection.greet(build()).await?;
         let (answers, waiting) = mpsc::channel(ANSWERS_LIMIT);
         let (feeds, fed) = watch::channel(false);
         let paths = self.knowledge.paths.subscribe();

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::knowledge::{Follower, Knowledge};
 use super::memory::{self, Memory};
 use super::server::{End, Server};
-use super::{BUILD, launch};
+use super::{build, launch};
 use crate::home::{DISK_KEY, Home};
 use crate::host::{Next, Work};
 
@@ -41,7 +41,7 @@ impl Fixture {
     }
 
     async fn link(&self) -> Link {
-        connect(self.dir.path(), BUILD).await.unwrap()
+        connect(self.dir.path(), build()).await.unwrap()
     }
 
     /// Waits until all orders so far were taken up.

@@ -119,6 +119,31 @@ async fn answers_for_the_cluster_and_forwards_the_rest() {
 }
 
 #[tokio::test]
+async fn a_server_follows_another_at_its_address_and_no_question_is_lost() {
+    let old = server("cluster.local", &[]).await;
+    let config = ServerConfig {
+        listen: old.addresses().to_vec(),
+        domain: "cluster.local".into(),
+        upstream: Upstream { servers: Vec::new() },
+    };
+    let new = Server::start(config).await.expect("a place beside the old one");
+    for server in [&old, &new] {
+        service(server, "web", &json!({ "type": "ClusterIP", "clusterIPs": ["10.43.0.7"] }));
+    }
+    let expect = ["web.shop.svc.cluster.local. 10.43.0.7"];
+    let asks = || check(&new, "web.shop.svc.cluster.local", RecordType::A, ResponseCode::NoError, &expect);
+    // Each question comes from a port of its own: the kernel gives it to the one or the other.
+    for _ in 0..20 {
+        asks().await;
+    }
+    old.stop().await;
+    for _ in 0..20 {
+        asks().await;
+    }
+    assert!(new.metrics().local.get() >= 20, "the new one answers all once it is alone");
+}
+
+#[tokio::test]
 async fn a_negative_answer_tells_how_long_it_holds() {
     let (cluster, _internet) = servers().await;
     for (host, kind) in

@@ -8,6 +8,9 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
 
+/// Hexadecimal digits of the hash in the name of a data plane's build.
+const BUILD_DIGITS: usize = 16;
+
 /// The binary, built at most once per test process; cargo itself finds nothing to do the next time.
 ///
 /// # Panics
@@ -30,6 +33,27 @@ pub fn hello() -> Result<PathBuf> {
         return Ok(target.join(&profile).join("hello"));
     }
     Ok(beside)
+}
+
+/// Writes a copy of the binary whose data plane claims to be of another build, so that each replaces the other's.
+///
+/// # Errors
+/// Where the binary does not name its data plane's build, or the copy cannot be written.
+pub fn of_another_build(copy: &Path) -> Result<()> {
+    let mut bytes = std::fs::read(mesh())?;
+    let version = concat!(env!("CARGO_PKG_VERSION"), "-").as_bytes();
+    let named: Vec<usize> = (0..bytes.len()).filter(|at| names_build(&bytes[*at..], version)).collect();
+    ensure!(!named.is_empty(), "{} does not name the build of its data plane", mesh().display());
+    named.into_iter().for_each(|at| bytes[at + version.len()..][..BUILD_DIGITS].rotate_left(1));
+    std::fs::write(copy, bytes)?;
+    std::fs::set_permissions(copy, std::fs::metadata(mesh())?.permissions())?;
+    Ok(())
+}
+
+/// Whether the bytes begin with a build's name: the version and a hash.
+fn names_build(bytes: &[u8], version: &[u8]) -> bool {
+    let hash = bytes.strip_prefix(version).and_then(|rest| rest.get(..BUILD_DIGITS));
+    hash.is_some_and(|hash| hash.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 fn find() -> Result<PathBuf> {

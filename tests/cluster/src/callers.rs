@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{Kubectl, eventually};
 
-/// How long one call may take: a dead endpoint answers nothing, and the next call goes to another.
+/// How long one call may take, unless told otherwise: a dead endpoint answers nothing, and the next call goes to another.
 const CALL_SECONDS: u32 = 1;
 
 /// How long the pods may take to run and call, on a busy machine.
@@ -18,8 +18,10 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 pub struct Call {
     /// Seconds since the machine started.
     pub at: f64,
-    /// Whether an answer came within a second.
+    /// Whether an answer came in time.
     pub answered: bool,
+    /// What the client exited with: 1 where it was told of a failure, such as an unknown name; 143 where nothing came in time.
+    pub exit: u8,
 }
 
 /// One pod a node, `caller-<node>`.
@@ -32,9 +34,17 @@ impl Callers {
     /// # Errors
     /// Where they do not run or are not answered.
     pub fn start(kubectl: &Kubectl, nodes: &[String], url: &str) -> Result<Self> {
+        Self::start_with(kubectl, nodes, url, CALL_SECONDS)
+    }
+
+    /// As [`Callers::start`], with callers that wait so many seconds for each answer.
+    ///
+    /// # Errors
+    /// As [`Callers::start`].
+    pub fn start_with(kubectl: &Kubectl, nodes: &[String], url: &str, seconds: u32) -> Result<Self> {
         let script = format!(
             "while true; do t=$(cut -d\" \" -f1 /proc/uptime); \
-             if timeout {CALL_SECONDS} wget -q -O - {url} > /dev/null 2>&1; then echo $t ok; else echo $t failed; fi; usleep 50000; done"
+             if timeout {seconds} wget -q -O - {url} > /dev/null 2>&1; then echo $t ok; else echo $t $?; fi; usleep 50000; done"
         );
         for node in nodes {
             let pod = serde_json::json!({
@@ -74,7 +84,8 @@ impl Callers {
 
 fn call(line: &str) -> Option<Call> {
     let (at, how) = line.split_once(' ')?;
-    Some(Call { at: at.parse().ok()?, answered: how == "ok" })
+    let exit = if how == "ok" { 0 } else { how.parse().ok()? };
+    Some(Call { at: at.parse().ok()?, answered: exit == 0, exit })
 }
 
 /// The machine's uptime, as calls tell it.
@@ -92,8 +103,8 @@ mod tests {
 
     #[test]
     fn a_line_tells_when_a_call_began_and_how_it_ended() {
-        assert_eq!(call("12.50 ok"), Some(Call { at: 12.5, answered: true }));
-        assert_eq!(call("12.50 failed"), Some(Call { at: 12.5, answered: false }));
+        assert_eq!(call("12.50 ok"), Some(Call { at: 12.5, answered: true, exit: 0 }));
+        assert_eq!(call("12.50 143"), Some(Call { at: 12.5, answered: false, exit: 143 }));
         assert_eq!(call("sh: something"), None);
     }
 }

@@ -29,7 +29,7 @@ mod workload;
 
 pub use access::Access;
 pub use anonymous::anonymous;
-pub use binary::{hello, mesh};
+pub use binary::{hello, mesh, of_another_build};
 pub use callers::{Call, Callers, uptime};
 pub use clients::{Client, clients};
 pub use cluster::{Cluster, named};

@@ -142,7 +142,7 @@ impl Sandbox {
 
     fn show_logs(&self) {
         for node in self.names() {
-            for part in ["mesh", "dataplane"] {
+            for part in ["mesh", "data/dataplane"] {
                 let log = self.home(&node).join(format!("{part}.log"));
                 let text = std::fs::read_to_string(&log).unwrap_or_default();
                 let lines: Vec<&str> = text.lines().collect();

@@ -1,16 +1,16 @@
 //! Nodes are upgraded one by one under load: no pod is replaced, no call of a pod or of an API client fails, and the feature
 //! level rises with the last. DESIGN 3.
 //!
-//! `MESH_PREVIOUS_BIN` names the binary to upgrade from; without it each node is restarted with what it runs already, which
-//! must disturb nobody either.
+//! `MESH_PREVIOUS_BIN` names the binary to upgrade from; without it the nodes start with a copy of the one under test whose data
+//! plane is of another build, so that both processes of each node are replaced.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use cluster::{Api, Callers, Kubectl, Load, Sandbox, Steps, eventually, row, uptime};
+use cluster::{Api, Callers, Kubectl, Load, Sandbox, Steps, eventually, of_another_build, row, uptime};
 use serde_json::Value;
 
 const WEB: &str = include_str!("heal_node/web.yaml");
@@ -18,16 +18,19 @@ const WEB: &str = include_str!("heal_node/web.yaml");
 /// How long a node may take to end, start and be ready, on a busy machine.
 const NODE_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long a call may take. Packets between nodes wait for a moment while the data plane is replaced: a connection that is
+/// opened in it begins anew after 1 s (RFC 6298 §2).
+const CALL_SECONDS: u32 = 3;
+
 /// How often a client asks again, each time another node, when its connection fails.
 const TRIES: usize = 6;
 
 #[test]
 fn an_upgrade_node_by_node_fails_no_call_and_replaces_no_pod() {
-    let previous = std::env::var_os("MESH_PREVIOUS_BIN").map(PathBuf::from);
-    let sandbox = match &previous {
-        Some(previous) => Sandbox::start_with(previous, "upgrade", 3).unwrap(),
-        None => Sandbox::start("upgrade", 3).unwrap(),
-    };
+    let folder = tempfile::tempdir().unwrap();
+    let named = std::env::var_os("MESH_PREVIOUS_BIN").map(PathBuf::from);
+    let previous = named.clone().unwrap_or_else(|| copied(folder.path()));
+    let sandbox = Sandbox::start_with(&previous, "upgrade", 3).unwrap();
     let kubectl = sandbox.newest("node-1");
     let mut steps = Steps::new();
     let (mut callers, mut before) = (None, BTreeMap::new());
@@ -35,7 +38,12 @@ fn an_upgrade_node_by_node_fails_no_call_and_replaces_no_pod() {
     steps.step("servers and callers run on every node", || {
         kubectl.prints("apply -f -", WEB, &["deployment.apps/web created"])?;
         row("rollout status deployment/web --timeout=120s", &["successfully rolled out"]).run(&kubectl, "")?;
-        callers = Some(Callers::start(&kubectl, &sandbox.names(), "http://web.default.svc.cluster.local/")?);
+        callers = Some(Callers::start_with(
+            &kubectl,
+            &sandbox.names(),
+            "http://web.default.svc.cluster.local/",
+            CALL_SECONDS,
+        )?);
         before = pods(&kubectl)?;
         Ok(())
     });
@@ -65,6 +73,13 @@ fn an_upgrade_node_by_node_fails_no_call_and_replaces_no_pod() {
             })
         })
     });
+    steps.step("each data plane was replaced where it is of another build", || {
+        sandbox.names().iter().filter(|_| named.is_none()).try_for_each(|node| {
+            let log = std::fs::read_to_string(sandbox.home(node).join("data/dataplane.log"))?;
+            ensure!(log.contains("is followed"), "{node}: {log}");
+            Ok(())
+        })
+    });
     steps.step("no request of an API client failed", || {
         println!("    {} requests", asked?);
         Ok(())
@@ -73,8 +88,8 @@ fn an_upgrade_node_by_node_fails_no_call_and_replaces_no_pod() {
         let calls = callers.context("callers run")?.calls(&kubectl, &sandbox.names())?;
         for (node, calls) in calls {
             let during: Vec<_> = calls.iter().filter(|call| call.at > began).collect();
-            let failed = during.iter().filter(|call| !call.answered).count();
-            ensure!(failed == 0 && !during.is_empty(), "{node}: {failed} of {} calls failed", during.len());
+            let failed: Vec<_> = during.iter().filter(|call| !call.answered).collect();
+            ensure!(failed.is_empty() && !during.is_empty(), "{node}: of {} calls failed {failed:?}", during.len());
         }
         Ok(())
     });
@@ -88,6 +103,12 @@ fn an_upgrade_node_by_node_fails_no_call_and_replaces_no_pod() {
         Ok(())
     });
     steps.end();
+}
+
+fn copied(folder: &Path) -> PathBuf {
+    let copy = folder.join("mesh");
+    of_another_build(&copy).unwrap();
+    copy
 }
 
 /// The feature level in force, and the newest that this node knows. The first release tells of none.

@@ -152,7 +152,7 @@ fn feature_level(context: &Context) -> Option<u32> {
 async fn dataplane(context: &Context) -> Option<DataplaneStatus> {
     let config = context.config.pods.then_some(&context.config)?;
     let asked = async {
-        let mut link = net::dataplane::connect(&config.state_dir, actors::dataplane::BUILD).await?;
+        let mut link = net::dataplane::connect(&config.state_dir, actors::dataplane::build()).await?;
         link.ask(Order::Observe).await
     };
     Some(match asked.await {

@@ -42,7 +42,7 @@ async fn serve(stage: &Stage, here: Here, by_node: bool) -> Result<bool> {
     // Both may be given relative to where this was started.
     let settings =
         Settings { data_dir: std::path::absolute(here.data_dir)?, state_dir: std::path::absolute(here.state_dir)? };
-    let process = Process::start(stage, settings, by_node)?;
+    let process = Process::start(stage, settings, by_node).await?;
     tokio::select! {
         () = process.asked_to_end() => {}
         _ = ends.0.recv() => {}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actors::dataplane::{BUILD, launch};
+use actors::dataplane::{build, launch};
 use anyhow::{Result, bail};
 use net::dataplane::{LinkError, connect};
 use tokio::time::{Instant, sleep};
@@ -34,7 +34,7 @@ pub(crate) async fn run(here: Here) -> Result<()> {
 
 /// Ends the data plane and takes away what it put into the kernel.
 pub(super) async fn end_dataplane(state_dir: &Path) -> Result<()> {
-    match connect(state_dir, BUILD).await {
+    match connect(state_dir, build()).await {
         Ok(link) => {
             launch::end(link, state_dir, true).await?;
             println!("its data plane is down");
