@@ -228,7 +228,11 @@ impl Labels {
     }
 }
 
-fn from_expression(expression: &Value) -> Result<Requirement, SelectorError> {
+/// Reads one of `matchExpressions`.
+///
+/// # Errors
+/// In upstream's words.
+pub fn from_expression(expression: &Value) -> Result<Requirement, SelectorError> {
     let text = |field: &str| expression.get(field).and_then(Value::as_str).unwrap_or_default();
     let operator = match text("operator") {
         "In" => Operator::In,
@@ -254,23 +258,35 @@ pub fn validate(selector: &Value, path: &Path<'_>, errors: &mut Errors) {
 }
 
 fn validate_expression(expression: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let text = |field: &str| expression.get(field).and_then(Value::as_str).unwrap_or_default();
-    let (key, operator) = (text("key"), text("operator"));
-    let values = expression.get("values").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    match (operator, values.is_empty()) {
-        ("In" | "NotIn", true) => {
-            errors.required(&path.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
-        }
+    if !validate_operator(expression, path, errors) {
+        let operator = expression.get("operator").and_then(Value::as_str).unwrap_or_default();
+        errors.invalid(&path.child("operator"), operator, "not a valid selector operator");
+    }
+    validate_label(expression, path, errors);
+}
+
+/// Whether the operator of a requirement, of labels or of fields, is known; if so, checks the number of its values.
+pub fn validate_operator(requirement: &Value, path: &Path<'_>, errors: &mut Errors) -> bool {
+    let path = path.child("values");
+    let empty = requirement.get("values").and_then(Value::as_array).is_none_or(Vec::is_empty);
+    match (requirement.get("operator").and_then(Value::as_str).unwrap_or_default(), empty) {
+        ("In" | "NotIn", true) => errors.required(&path, "must be specified when `operator` is 'In' or 'NotIn'"),
         ("Exists" | "DoesNotExist", false) => {
-            errors
-                .forbidden(&path.child("values"), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+            errors.forbidden(&path, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
         }
         ("In" | "NotIn" | "Exists" | "DoesNotExist", _) => {}
-        _ => errors.invalid(&path.child("operator"), operator, "not a valid selector operator"),
+        _ => return false,
     }
+    true
+}
+
+/// Checks key and values of a requirement of labels.
+pub fn validate_label(requirement: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let key = requirement.get("key").and_then(Value::as_str).unwrap_or_default();
     names::qualified_name(key).into_iter().for_each(|message| errors.invalid(&path.child("key"), key, message));
     let list = path.child("values");
-    for (index, value) in values.iter().enumerate() {
+    let values = requirement.get("values").and_then(Value::as_array).into_iter().flatten();
+    for (index, value) in values.enumerate() {
         let value = value.as_str().unwrap_or_default();
         names::label_value(value).into_iter().for_each(|message| errors.invalid(&list.index(index), value, message));
     }

@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 
 use crate::{Answer, Attributes, Authorizer, Decision, User, rbac::RbacIndex};
 
+mod selectors;
+
+use selectors::Selectors;
+
 /// SelfSubjectReview: the asking user.
 #[must_use]
 pub fn self_subject(mut review: Value, user: &User) -> Value {
@@ -79,6 +83,9 @@ pub fn validate_access(review: &Value, kind: &str, errors: &mut Errors) {
     if of_others && text(review, "/spec/user").is_empty() && items(review, "/spec/groups").is_empty() {
         errors.invalid(&spec.child("user"), "", "at least one of user or group must be specified");
     }
+    if let Some(resource) = resource {
+        selectors::validate(resource, &spec.child("resourceAttributes"), errors);
+    }
     let local = kind == "LocalSubjectAccessReview";
     validate_metadata(review, local, errors);
     if local {
@@ -119,12 +126,13 @@ fn validate_local(review: &Value, (resource, path): (Option<&Value>, Option<&Val
 }
 
 fn access(mut review: Value, user: &User, authorizer: &dyn Authorizer) -> Value {
-    let answer = authorizer.authorize(&attributes(&review, user));
-    review["status"] = status(&answer);
+    let selectors = Selectors::of(review.pointer("/spec/resourceAttributes").unwrap_or(&Value::Null));
+    let answer = authorizer.authorize(&attributes(&review, &selectors, user));
+    review["status"] = status(&answer, &selectors);
     review
 }
 
-fn attributes<'a>(review: &'a Value, user: &'a User) -> Attributes<'a> {
+fn attributes<'a>(review: &'a Value, selectors: &'a Selectors, user: &'a User) -> Attributes<'a> {
     if let Some(path) = review.pointer("/spec/nonResourceAttributes") {
         return Attributes::path(user, text(path, "/verb"), text(path, "/path"));
     }
@@ -135,8 +143,8 @@ fn attributes<'a>(review: &'a Value, user: &'a User) -> Attributes<'a> {
     Attributes {
         subresource: text(of, "/subresource"),
         version: text(of, "/version"),
-        field_selector: text(of, "/fieldSelector/rawSelector"),
-        label_selector: text(of, "/labelSelector/rawSelector"),
+        field_selector: &selectors.fields,
+        label_selector: &selectors.labels,
         ..request
     }
 }
@@ -153,13 +161,16 @@ fn subject(review: &Value) -> User {
     }
 }
 
-fn status(answer: &Answer) -> Value {
+fn status(answer: &Answer, selectors: &Selectors) -> Value {
     let mut status = json!({ "allowed": answer.is_allowed() });
     if answer.decision == Decision::Deny {
         status["denied"] = true.into();
     }
     if !answer.reason.is_empty() {
         status["reason"] = answer.reason.as_str().into();
+    }
+    if !selectors.ignored.is_empty() {
+        status["evaluationError"] = selectors.ignored.join("; ").into();
     }
     status
 }
