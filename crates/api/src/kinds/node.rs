@@ -2,13 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    field::{Errors, Kind as Wrong, Path},
-    names,
-};
+mod validate;
 
 use super::{
-    ALL_VERBS, Column, Hooks, Kind, NameRule, OWNER_INDEXES, STATUS_VERBS, SelectableField, Storage, Subresource,
+    ALL_VERBS, Column, Ctx, Hooks, Kind, NameRule, OWNER_INDEXES, STATUS_VERBS, SelectableField, Storage, Subresource,
     columns::{AGE, NAME, NONE, UNKNOWN},
     read::{carry_over, entries, is_true, items, text},
 };
@@ -54,7 +51,14 @@ pub static NODE: Kind = Kind {
             or_unknown(text(object, "/status/nodeInfo/containerRuntimeVersion"))
         }),
     ],
-    hooks: Hooks { default, prepare_update, validate, validate_update, ..Hooks::NONE },
+    hooks: Hooks {
+        default,
+        prepare_create,
+        prepare_update,
+        validate: validate::node,
+        validate_update: validate::update,
+        ..Hooks::NONE
+    },
 };
 
 const KUBELET_VERSION: &str = "/status/nodeInfo/kubeletVersion";
@@ -66,7 +70,10 @@ const STATUS: Subresource = Subresource {
     kind: "Node",
     type_name: "io.k8s.api.core.v1.Node",
     verbs: STATUS_VERBS,
-    prepare_update: |new, old| carry_over(new, old, "spec"),
+    prepare_update: |new, old| {
+        carry_over(new, old, "spec");
+        drop_config(new, old);
+    },
 };
 
 /// Prefix of labels that name a role.
@@ -108,10 +115,6 @@ fn or_unknown(value: &str) -> Value {
     if value.is_empty() { UNKNOWN } else { value }.into()
 }
 
-const SPEC: Path<'static> = Path::new("spec");
-
-const EFFECTS: &[&str] = &["NoExecute", "NoSchedule", "PreferNoSchedule"];
-
 /// The old single range and the list of ranges tell the same.
 fn default(node: &mut Value) {
     let first = items(node, "/spec/podCIDRs").first().cloned();
@@ -123,45 +126,21 @@ fn default(node: &mut Value) {
     }
 }
 
+fn prepare_create(node: &mut Value, _: &Ctx) {
+    drop_config(node, &Value::Null);
+}
+
 fn prepare_update(new: &mut Value, old: &Value) {
     carry_over(new, old, "status");
+    drop_config(new, old);
 }
 
-fn validate(node: &Value, errors: &mut Errors) {
-    let path = SPEC.child("taints");
-    let taints = items(node, "/spec/taints");
-    for (index, taint) in taints.iter().enumerate() {
-        let path = path.index(index);
-        let (key, value, effect) = (text(taint, "/key"), text(taint, "/value"), text(taint, "/effect"));
-        for message in names::qualified_name(key) {
-            errors.invalid(&path.child("key"), key, message);
+/// Configuration of kubelets through the API is no more: what says so is not taken, unless it was there before.
+fn drop_config(new: &mut Value, old: &Value) {
+    for (part, field) in [("spec", "configSource"), ("status", "config")] {
+        let before = old.get(part).and_then(|part| part.get(field)).is_some_and(|field| !field.is_null());
+        if let Some(part) = new.get_mut(part).and_then(Value::as_object_mut).filter(|_| !before) {
+            part.remove(field);
         }
-        let messages = names::label_value(value);
-        if !messages.is_empty() {
-            errors.invalid(&path.child("value"), value, messages.join(";"));
-        }
-        match effect {
-            "" => errors.required(&path.child("effect"), ""),
-            known if EFFECTS.contains(&known) => {}
-            other => errors.not_supported(&path.child("effect"), other, EFFECTS),
-        }
-        let same = |other: &Value| text(other, "/key") == key && text(other, "/effect") == effect;
-        if taints[..index].iter().any(same) {
-            let why = "taints must be unique by key and effect pair";
-            errors.push(Wrong::Duplicate, &path, Some(taint.clone()), why);
-        }
-    }
-}
-
-fn validate_update(new: &Value, old: &Value, errors: &mut Errors) {
-    let ranges = |node: &Value| items(node, "/spec/podCIDRs").to_vec();
-    if !ranges(old).is_empty() && ranges(new) != ranges(old) {
-        let why = "node updates may not change podCIDR except from \"\" to valid";
-        errors.forbidden(&SPEC.child("podCIDRs"), why);
-    }
-    let provider = |node| text(node, "/spec/providerID");
-    if !provider(old).is_empty() && provider(new) != provider(old) {
-        let why = "node updates may not change providerID except from \"\" to valid";
-        errors.forbidden(&SPEC.child("providerID"), why);
     }
 }

@@ -84,10 +84,18 @@ fn prepare_create(quota: &mut Value, _: &Ctx) {
 
 fn validate(quota: &Value, errors: &mut Errors) {
     let root = Path::new("spec");
-    resources::amounts(entries(quota, "/spec/hard"), resources::quota_name, &root.child("hard"), errors);
+    amounts(quota, "/spec/hard", &root.child("hard"), errors);
     plain_scopes(quota, &root.child("scopes"), errors);
     let selector = root.child("scopeSelector");
     selected_scopes(quota, &selector.child("matchExpressions"), errors);
+}
+
+fn amounts(quota: &Value, pointer: &str, path: &Path<'_>, errors: &mut Errors) {
+    for (name, amount) in entries(quota, pointer) {
+        let path = path.key(name);
+        resources::quota_name(name, &path, errors);
+        resources::amount_value(name, amount, &path, errors);
+    }
 }
 
 fn plain_scopes(quota: &Value, path: &Path<'_>, errors: &mut Errors) {
@@ -164,8 +172,7 @@ fn validate_update(new: &Value, old: &Value, errors: &mut Errors) {
 fn validate_status(_: &str, new: &Value, _: &Value, errors: &mut Errors) {
     let root = Path::new("status");
     for part in ["hard", "used"] {
-        let listed = entries(new, if part == "hard" { "/status/hard" } else { "/status/used" });
-        resources::amounts(listed, resources::quota_name, &root.child(part), errors);
+        amounts(new, &format!("/status/{part}"), &root.child(part), errors);
     }
 }
 

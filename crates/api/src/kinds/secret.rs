@@ -98,13 +98,27 @@ fn validate_type(object: &Value, errors: &mut Errors) {
 
 fn check_json(object: &Value, key: &str, errors: &mut Errors) {
     let Some(bytes) = decoded(object, key) else { return errors.required(&DATA_PATH.key(key), "") };
-    if bytes.is_empty() {
-        return errors.invalid(&DATA_PATH.key(key), REDACTED, "unexpected end of JSON input");
-    }
-    // The parser's own message could tell contents.
-    match serde_json::from_slice::<Value>(&bytes) {
-        Ok(Value::Object(_)) => {}
-        _ => errors.invalid(&DATA_PATH.key(key), REDACTED, "not a JSON object"),
+    let why = match serde_json::from_slice::<Value>(&bytes) {
+        Ok(Value::Object(_) | Value::Null) => return,
+        Ok(other) => {
+            format!("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", go_type(&other))
+        }
+        Err(error) if error.is_eof() => "unexpected end of JSON input".to_owned(),
+        // The parser's own message could tell contents.
+        Err(_) => "invalid JSON".to_owned(),
+    };
+    errors.invalid(&DATA_PATH.key(key), REDACTED, why);
+}
+
+/// What Go calls a value that is no object.
+const fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+        Value::Null => "null",
     }
 }
 

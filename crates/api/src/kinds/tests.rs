@@ -111,8 +111,15 @@ fn secrets_have_what_their_type_needs() {
     validate(
         kind,
         json!({ "type": "kubernetes.io/dockerconfigjson", "stringData": { ".dockerconfigjson": "{" } }),
-        &[r#"data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": not a JSON object"#],
+        &[r#"data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": unexpected end of JSON input"#],
     );
+    let config = |text: &str| json!({ "type": "kubernetes.io/dockercfg", "stringData": { ".dockercfg": text } });
+    let told = |why: &str| format!(r#"data[.dockercfg]: Invalid value: "<secret contents redacted>": {why}"#);
+    validate(kind, config(r#"{ "anything": 1 }"#), &[]);
+    validate(kind, config("null"), &[]);
+    let list = told("json: cannot unmarshal array into Go value of type map[string]interface {}");
+    validate(kind, config("[]"), &[&list]);
+    validate(kind, config("{no}"), &[&told("invalid JSON")]);
     update(kind, json!({ "type": "a" }), json!({ "type": "b" }), &[r#"type: Invalid value: "b": field is immutable"#]);
 }
 
@@ -169,25 +176,6 @@ fn namespaces_start_active_and_held() {
 }
 
 #[test]
-fn nodes_keep_their_range_and_have_sound_taints() {
-    let kind = &node::NODE;
-    let taint = json!({ "key": "a", "effect": "NoSchedule" });
-    validate(
-        kind,
-        json!({ "spec": { "taints": [taint, { "key": "a", "effect": "Never" }] } }),
-        &[
-            r#"spec.taints[1].effect: Unsupported value: "Never": supported values: "NoExecute", "NoSchedule", "PreferNoSchedule""#,
-        ],
-    );
-    update(
-        kind,
-        json!({ "spec": { "podCIDRs": ["10.0.0.0/24"] } }),
-        json!({ "spec": {} }),
-        &[r#"spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid"#],
-    );
-}
-
-#[test]
 fn events_are_in_the_namespace_of_what_they_are_about() {
     let event = |about: &str| json!({ "metadata": { "namespace": "a" }, "involvedObject": { "namespace": about } });
     validate(&event::CORE_EVENT, event("a"), &[]);
@@ -196,14 +184,39 @@ fn events_are_in_the_namespace_of_what_they_are_about() {
         event("b"),
         &[r#"involvedObject.namespace: Invalid value: "b": does not match event.namespace"#],
     );
+}
+
+#[test]
+fn leases_have_sound_numbers_and_keep_what_a_coordinator_gave_them() {
+    let kind = &lease::LEASE;
     validate(
-        &lease::LEASE,
-        json!({ "spec": { "leaseDurationSeconds": 0, "leaseTransitions": -1 } }),
+        kind,
+        json!({ "spec": { "leaseDurationSeconds": 0, "leaseTransitions": -1, "holderIdentity": "" } }),
         &[
             "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",
             "spec.leaseTransitions: Invalid value: -1: must be greater than or equal to 0",
         ],
     );
+    let lease = |strategy: &str| json!({ "spec": { "strategy": strategy, "preferredHolder": "a" } });
+    validate(kind, lease("OldestEmulationVersion"), &[]);
+    validate(kind, lease("example.com/mine"), &[]);
+    validate(
+        kind,
+        lease("Newest"),
+        &[r#"spec.strategy.strategy: Unsupported value: "Newest": supported values: "OldestEmulationVersion""#],
+    );
+    validate(
+        kind,
+        json!({ "spec": { "preferredHolder": "a" } }),
+        &["spec.preferredHolder: Forbidden: may only be specified if `strategy` is defined"],
+    );
+    let now = "2026-01-01T00:10:00Z".parse().expect("a time");
+    let mut made = lease("OldestEmulationVersion");
+    (kind.hooks.prepare_create)(&mut made, &Ctx { now });
+    assert_eq!(made, json!({ "spec": {} }));
+    let mut changed = lease("example.com/mine");
+    (kind.hooks.prepare_update)(&mut changed, &lease("OldestEmulationVersion"));
+    assert_eq!(changed, lease("example.com/mine"));
 }
 
 #[test]

@@ -41,6 +41,19 @@ const STANDARD: &[&str] = &[
     "services.loadbalancers",
 ];
 
+/// Of those, what is counted.
+const COUNTED: &[&str] = &[
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+
 const OF_CONTAINERS: &[&str] = &["cpu", "memory", "ephemeral-storage"];
 
 const COMPUTE: &[&str] = &["cpu", "memory"];
@@ -108,7 +121,7 @@ fn within(
 }
 
 /// Names and amounts.
-pub(in crate::kinds) fn amounts<'a>(
+pub(super) fn amounts<'a>(
     list: impl Iterator<Item = (&'a str, &'a Value)>,
     check_name: NameCheck,
     path: &Path<'_>,
@@ -135,6 +148,18 @@ fn amount_of(name: &str, amount: &Value, check_name: NameCheck, path: &Path<'_>,
                 format!("{quantity} is not positive integer multiple of {name}"),
             );
         }
+    }
+}
+
+/// How much there is of a resource: none is owed, and what is counted is whole.
+pub(in crate::kinds) fn amount_value(name: &str, amount: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let Ok(quantity) = Quantity::from_json(amount) else { return };
+    if quantity.nanos() < 0 {
+        errors.invalid(path, quantity.to_string(), "must be greater than or equal to 0");
+    }
+    let extended = !is_native(name) && !name.starts_with("requests.");
+    if (COUNTED.contains(&name) || extended) && quantity.milli_value() % 1000 != 0 {
+        errors.invalid(path, quantity.to_string(), "must be an integer");
     }
 }
 
