@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,28 +133,41 @@ impl Local {
         let no_network = || StreamError::Failed(format!("pod {:?} has no container that runs", place.pod));
         let pid = pid.max().ok_or_else(no_network)?;
         let refused = |error: std::io::Error| StreamError::Failed(error.to_string());
-        let connected = tokio::task::spawn_blocking(move || connect(pid, port)).await.map_err(std::io::Error::other);
+        let wanted = match place.address.as_str() {
+            "" => None,
+            address => Some(address.parse().map_err(|_| StreamError::Failed(format!("{address:?} is no address")))?),
+        };
+        let connecting = tokio::task::spawn_blocking(move || connect(pid, wanted, port));
+        let connected = connecting.await.map_err(std::io::Error::other);
         let stream = connected.and_then(|connected| connected).map_err(refused)?;
         stream.set_nonblocking(true).map_err(refused)?;
         Ok(Box::new(tokio::net::TcpStream::from_std(stream).map_err(refused)?))
     }
 }
 
-/// Connects to a port of the network that a process has. Namespaces are a thread's own: this one ends with it.
-fn connect(pid: u32, port: u16) -> std::io::Result<TcpStream> {
+/// Connects to a port of the network that a process has: of an address, or of its loopback. Namespaces are a thread's own: this one ends with it.
+fn connect(pid: u32, wanted: Option<IpAddr>, port: u16) -> std::io::Result<TcpStream> {
     let network = File::open(format!("/proc/{pid}/ns/net"))?;
     let thread = std::thread::Builder::new().name("port-forward".into()).spawn(move || {
         setns(network, CloneFlags::CLONE_NEWNET)?;
-        let address = |ip| SocketAddr::new(ip, port);
-        let first = TcpStream::connect_timeout(&address(Ipv4Addr::LOCALHOST.into()), CONNECT_TIMEOUT);
-        first.or_else(|why| {
-            let second = TcpStream::connect_timeout(&address(Ipv6Addr::LOCALHOST.into()), CONNECT_TIMEOUT);
+        let dial = |ip: IpAddr| {
+            let address = SocketAddr::new(ip, port);
+            TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map_err(|why| (address, why))
+        };
+        let (network, dialed) = match wanted {
+            Some(address) => ("tcp", dial(address)),
+            None => (
+                "tcp4",
+                dial(Ipv4Addr::LOCALHOST.into()).or_else(|why| dial(Ipv6Addr::LOCALHOST.into()).map_err(|_| why)),
+            ),
+        };
+        dialed.map_err(|(address, why)| {
             let text = match why.kind() {
                 ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
                 ErrorKind::TimedOut => "i/o timeout".to_owned(),
                 _ => why.to_string(),
             };
-            second.map_err(|_| std::io::Error::new(why.kind(), format!("dial tcp4 127.0.0.1:{port}: {text}")))
+            std::io::Error::new(why.kind(), format!("dial {network} {address}: {text}"))
         })
     })?;
     thread.join().map_err(|_| std::io::Error::other("the thread that connects panicked"))?

@@ -80,6 +80,9 @@ mod tests {
         let question: Question = serde_json::from_str(SAMPLE).expect("a question");
         assert_eq!((question.port, question.log.tail), (80, Some(5)));
         assert_eq!(serde_json::to_string(&question).expect("JSON"), SAMPLE);
+        let place = Place { address: "10.0.0.1".into(), ..Place::default() };
+        let addressed = serde_json::to_string(&Question { place, ..Question::default() }).expect("JSON");
+        assert!(addressed.contains(r#""container":"","address":"10.0.0.1"}"#), "{addressed}");
         let answer: Answer = Err(StreamError::NoContainer("c".into()));
         assert_eq!(serde_json::to_string(&answer).expect("JSON"), r#"{"Err":{"NoContainer":"c"}}"#);
     }

@@ -368,6 +368,9 @@ pub const CREATE: &[&str] = &["create"];
 /// Verbs of a `status` subresource.
 pub const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
 
+/// Verbs of a `proxy` subresource: one for each method of HTTP.
+pub const PROXY_VERBS: &[&str] = &["create", "delete", "get", "patch", "update"];
+
 /// Name of the index that garbage collection walks: UIDs in `metadata.ownerReferences`.
 pub const OWNER_INDEX: &str = "ownerUid";
 

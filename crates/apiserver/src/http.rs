@@ -7,3 +7,4 @@ mod gather;
 pub mod listener;
 pub mod query;
 pub mod tls;
+pub mod unverified;

@@ -9,6 +9,9 @@ use crate::http::query::{Query, decode};
 /// Segments of a path that are looked at; the longest API path has eight.
 const MAX_SEGMENTS: usize = 16;
 
+/// The part of a pod or Service that has paths of its own below it.
+pub const PROXY: &str = "proxy";
+
 /// What is done, as RBAC names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
@@ -136,6 +139,8 @@ fn in_group(group: &str, version: &str, rest: &[&str]) -> Option<Target> {
         [] => target(""),
         [name] => target(name).filter(|t| !kind.namespaced || !t.namespace.is_empty()),
         [name, sub] => part(target(name).filter(|t| !kind.namespaced || !t.namespace.is_empty())?, sub),
+        // The rest is a path of the pod's own.
+        [name, sub @ PROXY, ..] if kind.namespaced && !namespace.is_empty() => part(target(name)?, sub),
         _ => None,
     }
 }
@@ -178,5 +183,10 @@ mod tests {
         check("/api/v1", None);
         check("/apis/x/v1/configmaps", None);
         check("/api/v1/nodes/n/status/more", None);
+        check("/api/v1/namespaces/a/pods/b/proxy", Some(("pods", "proxy", "a", "b")));
+        check("/api/v1/namespaces/a/pods/b:80/proxy/c/../d", Some(("pods", "proxy", "a", "b:80")));
+        check("/api/v1/namespaces/a/services/https:b:web/proxy/", Some(("services", "proxy", "a", "https:b:web")));
+        check("/api/v1/nodes/n/proxy/metrics", None);
+        check("/api/v1/namespaces/a/configmaps/b/proxy/c", None);
     }
 }

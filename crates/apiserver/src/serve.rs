@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
@@ -42,6 +42,8 @@ pub struct Session {
 /// A request's head, taken apart once.
 pub(crate) struct Head {
     pub(crate) method: Method,
+    /// As the client wrote it.
+    pub(crate) uri: Uri,
     pub(crate) path: String,
     pub(crate) segments: Vec<String>,
     pub(crate) query: Query,
@@ -55,6 +57,7 @@ impl Head {
             segments: route::segments(path),
             path: decode(path, false),
             query: Query::parse(parts.uri.query().unwrap_or_default()),
+            uri: parts.uri,
             method: parts.method,
             headers: parts.headers,
         }
@@ -98,7 +101,7 @@ async fn answer(shared: &Arc<Shared>, session: &Session, request: Request<Incomi
     let verb = target.as_ref().and_then(|t| t.verb(&head.method, &head.query));
     let answered = match &target {
         Some(target) if streams::is_stream(target) => {
-            stream(shared, session, &head, target.clone(), verb, upgrade).await
+            stream(shared, session, &head, (target.clone(), verb), (body, upgrade)).await
         }
         Some(target) => object(shared, session, &head, target.clone(), verb, body).await,
         None => document(shared, session, &head).await,
@@ -118,19 +121,22 @@ async fn document(shared: &Arc<Shared>, session: &Session, head: &Head) -> Resul
     documents::answer(shared, head).await
 }
 
-/// Logs, commands and forwarded ports of pods: they last as long as the client wants.
+/// Logs, commands, forwarded ports and proxied requests of pods: they last as long as the client wants.
 async fn stream(
     shared: &Arc<Shared>,
     session: &Session,
     head: &Head,
-    target: Target,
-    verb: Option<Verb>,
-    upgrade: Option<OnUpgrade>,
+    (target, verb): (Target, Option<Verb>),
+    (body, upgrade): (Incoming, Option<OnUpgrade>),
 ) -> Result<Response<ReplyBody>, ApiError> {
     let user = authn::user(shared, session, head).await?;
     let verb = verb.filter(|verb| target.serves(*verb)).ok_or_else(ApiError::method_not_allowed)?;
-    authz::target(shared, &user, verb, &target, &head.query)?;
-    streams::answer(shared, Asked { user, verb, target, head, upgrade }).await
+    match streams::is_proxy(&target) {
+        // The query is the pod's.
+        true => authz::target(shared, &user, verb, &target, &Query::default())?,
+        false => authz::target(shared, &user, verb, &target, &head.query)?,
+    }
+    streams::answer(shared, Asked { user, verb, target, head, body, upgrade }).await
 }
 
 async fn object(

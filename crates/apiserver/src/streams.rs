@@ -1,4 +1,4 @@
-//! Streams of pods: logs, commands, forwarded ports, from whichever node runs them. Main type: [`Kubelets`], which the node
+//! Streams of pods: logs, commands, forwarded ports, proxied requests, from whichever node runs them. Main type: [`Kubelets`], which the node
 //! provides; this side speaks with the client. Spec:
 //! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#Operations>.
 //!
@@ -11,6 +11,7 @@ mod forward;
 pub mod fuzz;
 mod log;
 mod place;
+mod proxy;
 mod session;
 mod spdy;
 mod upgrade;
@@ -25,7 +26,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
 use http::Response;
-use hyper::upgrade::OnUpgrade;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -36,7 +37,7 @@ use tokio::{
 use crate::{
     http::body::ReplyBody,
     pipeline::User,
-    route::{Target, Verb},
+    route::{PROXY, Target, Verb},
     serve::Head,
     shared::Shared,
     status::ApiError,
@@ -62,6 +63,9 @@ pub struct Place {
     pub uid: String,
     /// The container's name; empty where the pod is meant.
     pub container: String,
+    /// Which of the pod's addresses a port is wanted of; empty: its loopback.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
 }
 
 /// What of a log is asked for.
@@ -213,6 +217,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) verb: Verb,
     pub(crate) target: Target,
     pub(crate) head: &'a Head,
+    /// Not yet read.
+    pub(crate) body: Incoming,
     /// The connection itself, once the client has been told that it is no longer HTTP's.
     pub(crate) upgrade: Option<OnUpgrade>,
 }
@@ -220,7 +226,13 @@ pub(crate) struct Asked<'a> {
 /// Is this what [`answer`] answers?
 pub(crate) fn is_stream(target: &Target) -> bool {
     let named = target.sub.map(|sub| sub.name);
-    target.kind.plural == "pods" && matches!(named, Some("log" | "exec" | "attach" | "portforward"))
+    let of_pod = target.kind.plural == "pods" && matches!(named, Some("log" | "exec" | "attach" | "portforward"));
+    of_pod || is_proxy(target)
+}
+
+/// Is this a request that a pod answers?
+pub(crate) fn is_proxy(target: &Target) -> bool {
+    target.sub.is_some_and(|sub| sub.name == PROXY)
 }
 
 /// Answers a request for a stream that was authorized as any other is.
@@ -228,6 +240,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, asked: Asked<'_>) -> Result<Res
     match asked.target.sub.map(|sub| sub.name) {
         Some("log") => log::answer(shared, asked).await,
         Some("portforward") => forward::answer(shared, asked).await,
+        Some(PROXY) => proxy::answer(shared, asked).await,
         _ => command::answer(shared, asked).await,
     }
 }

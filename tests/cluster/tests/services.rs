@@ -78,11 +78,11 @@ fn names(kubectl: &Kubectl, pod: &str) -> Result<()> {
 }
 
 /// One request from this machine.
-fn outside(address: &str, port: u16) -> Result<String> {
+fn outside(address: &str, port: u16, path: &str) -> Result<String> {
     let address = SocketAddr::new(address.parse()?, port);
     let mut stream = TcpStream::connect_timeout(&address, CALL_LIMIT).with_context(|| address.to_string())?;
     stream.set_read_timeout(Some(CALL_LIMIT))?;
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).with_context(|| address.to_string())?;
     Ok(answer)
@@ -91,9 +91,29 @@ fn outside(address: &str, port: u16) -> Result<String> {
 fn node_ports(sandbox: &Sandbox) -> Result<()> {
     for node in sandbox.names() {
         let address = sandbox.address(&node)?;
-        let answer = eventually("a node port answers", WITHDRAWN, || outside(&address, 30111))?;
+        let answer = eventually("a node port answers", WITHDRAWN, || outside(&address, 30111, "/"))?;
         ensure!(answer.contains("web-"), "{node} answered {answer:?}");
     }
+    Ok(())
+}
+
+/// Pods of every node are asked through one node's API server, plainly and through `kubectl proxy`.
+fn proxied(kubectl: &Kubectl) -> Result<()> {
+    let raw = |path: &str| format!("get --raw /api/v1/namespaces/a/{path}/proxy/");
+    let pods = kubectl.prints("get -n a pods -l app=web -o jsonpath={.items[*].metadata.name}", "", &["web-"])?;
+    for pod in pods.split(' ') {
+        kubectl.prints(&raw(&format!("pods/{pod}:8080")), "", &[pod])?;
+    }
+    for service in ["web:80", "web:http", "http:open:80"] {
+        kubectl.prints(&raw(&format!("services/{service}")), "", &["web-"])?;
+    }
+    kubectl.refuses(&raw("services/nobody:80"), "", &["no endpoints available for service"])?;
+    kubectl.refuses(&raw("services/web:81"), "", &["no service port 81 found for service"])?;
+    let proxy = kubectl.follow("proxy --port=0")?;
+    let says = proxy.says("Starting to serve on")?;
+    let port = says.rsplit(':').next().and_then(|port| port.trim().parse().ok()).context("a port")?;
+    let answer = outside("127.0.0.1", port, "/api/v1/namespaces/a/services/web:80/proxy/index.html")?;
+    ensure!(answer.contains(" 200 ") && answer.contains("web-"), "{answer}");
     Ok(())
 }
 
@@ -126,6 +146,7 @@ fn services_lead_to_pods_from_every_node_and_past_a_dead_one() {
         ensure!(began.elapsed() < CALL_LIMIT, "after {:?}", began.elapsed());
         Ok(())
     });
+    steps.step("the API server asks pods and Services for clients", || proxied(&kubectl));
     steps.step("every node's port leads to a server", || node_ports(&sandbox));
     steps.step("mesh is killed everywhere: Services and names go on", || without_control(&sandbox, &kubectl));
     steps.step("a node dies: the others' calls succeed again within seconds", || dead_node(&sandbox, &kubectl));

@@ -4,7 +4,7 @@
 //! and ports it is given, which needs the whole cluster (the API server's allocation).
 
 use super::{
-    ALL_VERBS, Hooks, Kind, NameRule, OWNER_INDEXES, STATUS_VERBS, SelectableField, Storage, Subresource,
+    ALL_VERBS, Hooks, Kind, NameRule, OWNER_INDEXES, PROXY_VERBS, STATUS_VERBS, SelectableField, Storage, Subresource,
     read::carry_over,
 };
 
@@ -29,7 +29,7 @@ pub static SERVICE: Kind = Kind {
     categories: &["all"],
     namespaced: true,
     verbs: ALL_VERBS,
-    subresources: &[STATUS],
+    subresources: &[PROXY, STATUS],
     type_name: "io.k8s.api.core.v1.Service",
     storage: Some(Storage { prefix: "core/services", other: None }),
     // Since 1.36 a name may begin with a digit.
@@ -55,6 +55,15 @@ pub static SERVICE: Kind = Kind {
         warnings: warnings::of,
         ..Hooks::NONE
     },
+};
+
+const PROXY: Subresource = Subresource {
+    name: "proxy",
+    kind: "ServiceProxyOptions",
+    type_name: "",
+    verbs: PROXY_VERBS,
+    prepare_update: |_, _| {},
+    ..STATUS
 };
 
 const STATUS: Subresource = Subresource {

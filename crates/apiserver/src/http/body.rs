@@ -1,7 +1,7 @@
 //! Bodies: what an answer sends, and how a request's is read within bounds.
 
 use std::{
-    convert::Infallible,
+    io,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -21,6 +21,8 @@ pub enum ReplyBody {
     Full(Bytes),
     /// Chunks as they are made (lists, watches). Each is flushed on its own.
     Stream(BoxStream<'static, Bytes>),
+    /// What somebody else says, who may break off: then the client's connection breaks too.
+    Relayed(BoxStream<'static, io::Result<Bytes>>),
 }
 
 impl std::fmt::Debug for ReplyBody {
@@ -28,6 +30,7 @@ impl std::fmt::Debug for ReplyBody {
         match self {
             Self::Full(bytes) => f.debug_tuple("Full").field(&bytes.len()).finish(),
             Self::Stream(_) => f.write_str("Stream"),
+            Self::Relayed(_) => f.write_str("Relayed"),
         }
     }
 }
@@ -40,13 +43,14 @@ impl From<Vec<u8>> for ReplyBody {
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match &mut *self {
             Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Stream(stream) => stream.poll_next_unpin(cx).map(|chunk| chunk.map(|c| Ok(Frame::data(c)))),
+            Self::Relayed(stream) => stream.poll_next_unpin(cx).map(|chunk| chunk.map(|c| c.map(Frame::data))),
         }
     }
 
@@ -57,7 +61,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(_) | Self::Relayed(_) => SizeHint::default(),
         }
     }
 }

@@ -28,6 +28,8 @@ pub(super) fn maybe(head: &Head, response: Response<ReplyBody>) -> Response<Repl
         ReplyBody::Full(bytes) if bytes.len() < MIN_BYTES => {
             return Response::from_parts(parts, ReplyBody::Full(bytes));
         }
+        // In the form that its author gave it.
+        ReplyBody::Relayed(_) => return Response::from_parts(parts, body),
         ReplyBody::Full(bytes) => ReplyBody::Full(whole(&bytes)),
         ReplyBody::Stream(chunks) => ReplyBody::Stream(zipped(chunks)),
     };

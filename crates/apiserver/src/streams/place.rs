@@ -36,7 +36,7 @@ pub(super) fn whole(pod: &Value) -> Place {
         namespace: text(pod, "/metadata/namespace").to_owned(),
         pod: text(pod, "/metadata/name").to_owned(),
         uid: text(pod, "/metadata/uid").to_owned(),
-        container: String::new(),
+        ..Place::default()
     }
 }
 

@@ -8,5 +8,6 @@ mod endings;
 mod faulty;
 mod identity;
 mod limits;
+mod proxy;
 mod watches;
 mod wire;

@@ -1,12 +1,12 @@
 //! Parts of a pod that have a path of their own.
 //! Spec: <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#Operations>.
-//! Leaves out: `proxy`; what answers `log`, `exec`, `attach` and `portforward` (streams, in `apiserver`).
+//! Leaves out: what answers `log`, `exec`, `attach`, `portforward` and `proxy` (streams, in `apiserver`).
 
 use serde_json::Value;
 
 use super::{
     super::{
-        CREATE, STATUS_VERBS, Subresource,
+        CREATE, PROXY_VERBS, STATUS_VERBS, Subresource,
         read::{carry_over, child},
     },
     TYPE,
@@ -36,6 +36,7 @@ pub(super) const ALL: &[Subresource] = &[
     Subresource { name: "exec", kind: "PodExecOptions", type_name: "", verbs: CONNECT, ..WHOLE },
     Subresource { name: "log", verbs: &["get"], ..WHOLE },
     Subresource { name: "portforward", kind: "PodPortForwardOptions", type_name: "", verbs: CONNECT, ..WHOLE },
+    Subresource { name: "proxy", kind: "PodProxyOptions", type_name: "", verbs: PROXY_VERBS, ..WHOLE },
     Subresource { name: "resize", prepare_update: keep_resources, ..WHOLE },
     Subresource { name: "status", prepare_update: keep_status, ..WHOLE },
 ];
