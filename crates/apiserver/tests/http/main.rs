@@ -9,5 +9,6 @@ mod faulty;
 mod identity;
 mod limits;
 mod proxy;
+mod replay;
 mod watches;
 mod wire;
