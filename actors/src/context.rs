@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use net::seal::SealKey;
 use net::{Endpoint, Identity, NodeId, PeerTable};
@@ -141,6 +140,5 @@ pub fn request_id() -> RequestId {
 
 /// Unix seconds, for what people and other machines compare with their clocks. Agreement never uses it.
 pub fn unix_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    clock::unix_seconds()
 }

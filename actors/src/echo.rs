@@ -1,7 +1,7 @@
 //! A question that any member answers at once, over the control endpoint: how far is it, and what does its clock say?
 //! Main type: [`Heard`]. Nothing is decided by it: agreement and liveness have questions of their own.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use membership::NodeId;
 use net::{Dial, Method, Protocol};
@@ -42,7 +42,7 @@ pub struct Heard {
 /// The answer now.
 pub(crate) fn answer(context: &Context) -> Result<Vec<u8>, Error> {
     let applied = Some(context.raft.status().last_applied);
-    Ok(serde_json::to_vec(&Echo { unix_millis: unix_millis(), applied })?)
+    Ok(serde_json::to_vec(&Echo { unix_millis: clock::unix_millis(), applied })?)
 }
 
 /// Asks a member.
@@ -50,7 +50,7 @@ pub(crate) fn answer(context: &Context) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// Where no answer comes within `limit`.
 pub async fn ask(context: &Context, to: NodeId, limit: Duration) -> Result<Heard, Error> {
-    let (asked, asked_at) = (Instant::now(), unix_millis());
+    let (asked, asked_at) = (Instant::now(), clock::unix_millis());
     let exchange = async {
         let mut channel = context.endpoint.open(to, Protocol::Rpc, ECHO).await?;
         channel.finish().await?;
@@ -62,11 +62,6 @@ pub async fn ask(context: &Context, to: NodeId, limit: Duration) -> Result<Heard
     let half = i64::try_from(round_trip.as_millis() / 2).unwrap_or(i64::MAX);
     let ahead_millis = echo.unix_millis.saturating_sub(asked_at.saturating_add(half));
     Ok(Heard { round_trip, ahead_millis, applied: echo.applied })
-}
-
-fn unix_millis() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ impl Kubelet {
         let references = self.machine.references.of(&pod);
         let observed = self.observe(keeper, Some((&pod, &references))).await;
         let facts = self.machine.facts();
-        let now = Timestamp::now();
+        let now = clock::now();
         let (history, results, in_flight) = keeper.memory();
         let refused = match history.first_seen {
             None => self.admit(&pod),
@@ -122,7 +122,7 @@ impl Kubelet {
     fn plan_orphan(&self, keeper: &Arc<Keeper>) -> Plan {
         let observed = self.observe_now(keeper);
         let (history, _, in_flight) = keeper.memory();
-        pod::plan_orphan(&observed, &history, &in_flight, Timestamp::now())
+        pod::plan_orphan(&observed, &history, &in_flight, clock::now())
     }
 
     /// Why a pod may not run here, if so: asked when it is first seen.
@@ -207,7 +207,7 @@ impl Kubelet {
 
 /// From now to a time; zero if it is past.
 fn until(at: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
+    Duration::try_from(at.duration_since(clock::now())).unwrap_or(Duration::ZERO)
 }
 
 impl Work for Kubelet {

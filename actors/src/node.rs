@@ -1,7 +1,7 @@
 //! One node from start to stop: founds, joins or resumes, then starts the actors. Main type: [`Node`].
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use net::Protocol;
 use net::gossip::{Gossip, GossipConfig};
@@ -185,12 +185,11 @@ impl Node {
 
 fn start_gossip(context: &Context) -> Result<Gossip, StartError> {
     let known = context.home.membership()?.ok_or(StartError::Unfounded)?;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let config = GossipConfig {
         id: context.id(),
         // Not the incarnation: who outlives a recovery goes on hearing the others, and all connections are between members.
         cluster: format!("{}.0", known.cluster),
-        generation: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        generation: u64::try_from(clock::unix_millis()).unwrap_or_default(),
         interval: GOSSIP_INTERVAL,
     };
     Ok(Gossip::start(config, Arc::new(context.endpoint.clone()), context.peers.clone()))

@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use membership::recover::{Recovery, RecoveryRefused, survive};
 use membership::{keys, member};
@@ -175,7 +174,7 @@ impl Survivor {
 
     /// A cluster without its secrets gets new ones.
     fn renew_secrets(&mut self) -> Result<(), RecoverError> {
-        let secrets = Secrets::create(&self.recovery.cluster.id, SystemTime::now())?;
+        let secrets = Secrets::create(&self.recovery.cluster.id, clock::system())?;
         let key = SealKey::random(&mut rand::rng());
         self.recovery.command.ops.extend(secrets.seal(&key).into_iter().map(|(name, sealed)| Op::Put {
             key: keys::secret(name),
@@ -194,7 +193,7 @@ impl Survivor {
 /// The voter's own certificate.
 pub(crate) fn certificate(secrets: &Secrets, to: &Recovery, identity: &Identity) -> Result<Vec<u8>, net::ca::CaError> {
     let profile = Profile::Node { cluster: to.cluster.id.clone(), id: identity.id(), name: to.voter.name.clone() };
-    secrets.node.issue_for(&profile, identity.key(), SystemTime::now(), net::ca::CA_VALIDITY)
+    secrets.node.issue_for(&profile, identity.key(), clock::system(), net::ca::CA_VALIDITY)
 }
 
 /// Above the old one, and told apart from that of any other recovery from the same state.

@@ -148,7 +148,7 @@ impl Secrets {
     /// [`SecretsError::Authority`].
     pub fn node_certificate(&self, cluster: &str, id: NodeId, name: &str, csr: &[u8]) -> Result<Vec<u8>, SecretsError> {
         let profile = Profile::Node { cluster: cluster.into(), id, name: name.into() };
-        Ok(self.node.issue_from_csr(&profile, csr, SystemTime::now(), net::ca::CA_VALIDITY)?)
+        Ok(self.node.issue_from_csr(&profile, csr, clock::system(), net::ca::CA_VALIDITY)?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Founds a cluster of one.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use membership::token::DEFAULT_TTL_SECONDS;
 use membership::{Cluster, Member, Role, features, keys, member};
@@ -31,12 +31,12 @@ pub(super) async fn found(
     let name = node_name(&config)?;
     discard_unfinished(&home)?;
     let cluster = cluster(&config);
-    let secrets = Secrets::create(&cluster.id, SystemTime::now())?;
+    let secrets = Secrets::create(&cluster.id, clock::system())?;
     let key = SealKey::random(&mut rand::rng());
     home.save_key(CLUSTER_KEY, &key.to_bytes())?;
     let first = first_member(&config, &identity, &cluster, &name);
     let profile = Profile::Node { cluster: cluster.id.clone(), id: identity.id(), name: name.clone() };
-    let certificate = secrets.node.issue_for(&profile, identity.key(), SystemTime::now(), net::ca::CA_VALIDITY)?;
+    let certificate = secrets.node.issue_for(&profile, identity.key(), clock::system(), net::ca::CA_VALIDITY)?;
     let known = Membership {
         version: MEMBERSHIP_VERSION,
         cluster: cluster.id.clone(),

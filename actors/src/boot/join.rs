@@ -1,7 +1,7 @@
 //! Joins a cluster through one of its members.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use net::wire::{JoinAnswer, JoinRefusal, JoinRequest};
 use net::{Identity, JoinError, Token};
@@ -28,7 +28,7 @@ pub(super) async fn join(
     let name = node_name(config)?;
     let request = JoinRequest { replace, ..request(config, token, &name) };
     info!(?addresses, "joining");
-    let answer = net::join(identity, token, addresses, request, SystemTime::now(), JOIN_PATIENCE).await?;
+    let answer = net::join(identity, token, addresses, request, clock::system(), JOIN_PATIENCE).await?;
     known_level(answer.feature_level)?;
     info!(cluster = %answer.cluster, already = answer.already, "joined");
     Ok(membership(answer, name))
@@ -44,7 +44,7 @@ pub(super) async fn again(
 ) -> Result<Membership, StartError> {
     let cluster = Some(known.cluster.clone());
     let request = JoinRequest { cluster, ..request(config, token, &known.name) };
-    match net::join(identity, token, addresses, request, SystemTime::now(), AGAIN_PATIENCE).await {
+    match net::join(identity, token, addresses, request, clock::system(), AGAIN_PATIENCE).await {
         Ok(answer) => Ok(membership(answer, known.name)),
         Err(refusal @ JoinError::Refused(JoinRefusal::Removed(_) | JoinRefusal::OtherCluster { .. })) => {
             Err(refusal.into())

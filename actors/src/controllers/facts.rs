@@ -34,7 +34,7 @@ fn told(member: membership::Member, context: &Context) -> Member {
 
 fn before(past: Duration) -> Timestamp {
     let past = SignedDuration::try_from(past).unwrap_or(SignedDuration::MAX);
-    Timestamp::now().checked_sub(past).unwrap_or(Timestamp::UNIX_EPOCH)
+    clock::now().checked_sub(past).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// Wakes what facts concern, now and whenever they change, until the watch breaks.

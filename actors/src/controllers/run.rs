@@ -52,7 +52,7 @@ impl Runner {
         self.settle(&key, term).await?;
         // Writes return only once this node has applied them, so any view from now on holds those of the last run.
         let view = self.context.view().await?;
-        let now = Timestamp::now();
+        let now = clock::now();
         let Plan { actions, wake_at } = self.decide(view, &key, now);
         if let Err(failure) = execute::all(&client, self.controller.name, actions, now).await {
             return self.failed(key, failure);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use api::meta;
 use tracing::debug;
@@ -50,7 +50,7 @@ pub fn logs(machine: &Machine) {
 
 fn is_old(path: &Path) -> bool {
     let changed = fs::metadata(path).and_then(|known| known.modified());
-    changed.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > LOG_GRACE))
+    changed.is_ok_and(|at| clock::machine().duration_since(at).is_ok_and(|age| age > LOG_GRACE))
 }
 
 #[cfg(test)]

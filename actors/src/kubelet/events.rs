@@ -64,7 +64,7 @@ impl Recorder {
             kind,
             reason: event.reason.to_owned(),
             message: event.message,
-            at: Timestamp::now(),
+            at: clock::now(),
         });
     }
 
@@ -73,7 +73,7 @@ impl Recorder {
         // Upstream's kubelet gives the node's name for its uid.
         let involved = json!({ "kind": "Node", "name": node, "uid": node });
         let (reason, message) = (reason.to_owned(), message.to_owned());
-        self.record(Event { involved, namespace: "default".to_owned(), kind, reason, message, at: Timestamp::now() });
+        self.record(Event { involved, namespace: "default".to_owned(), kind, reason, message, at: clock::now() });
     }
 
     fn record(&self, event: Event) {

@@ -45,13 +45,13 @@ async fn run(keeper: Arc<Keeper>, machine: Arc<Machine>, lane: Lane, number: u64
     let mut changes_runtime = false;
     for step in lane.steps {
         changes_runtime |= changes(&step);
-        let started_at = Timestamp::now();
+        let started_at = clock::now();
         let outcome = steps.run(&step).await;
         let failed = matches!(outcome, Outcome::Failed { .. });
         if let Outcome::Failed { message } = &outcome {
             debug!(pod = keeper.uid, lane = ?lane.key, message, "a step failed");
         }
-        results.push(StepResult { step, started_at, finished_at: Timestamp::now(), outcome });
+        results.push(StepResult { step, started_at, finished_at: clock::now(), outcome });
         if failed {
             break;
         }

@@ -137,7 +137,7 @@ impl NodeKeeper {
     async fn status(&self, registration: &Registration, node: &Value) -> (Value, Option<Timestamp>) {
         let machine = &self.machine;
         let facts = host_facts::facts(&machine.places.pods, machine.listing.error(), self.network_error());
-        let plan = node::plan(&facts, items(node, "/status/conditions"), Timestamp::now());
+        let plan = node::plan(&facts, items(node, "/status/conditions"), clock::now());
         let runtime = match machine.runtime.version().await {
             Ok(version) => format!("{}://{}", version.name, version.version),
             Err(_) => text(node, "/status/nodeInfo/containerRuntimeVersion").to_owned(),
@@ -208,7 +208,7 @@ impl NodeKeeper {
         match api.get(&LEASE, NAMESPACE, name).await {
             Ok(_) => {}
             Err(error) if error.code() == 404 => {
-                let made = api.create(&LEASE, NAMESPACE, &lease(name, meta::uid(node), Timestamp::now())).await;
+                let made = api.create(&LEASE, NAMESPACE, &lease(name, meta::uid(node), clock::now())).await;
                 made.map_err(|error| failed("the Node's Lease is not made", &error))?;
             }
             Err(error) => return Err(failed("the Node's Lease is not known", &error)),

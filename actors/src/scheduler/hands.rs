@@ -104,7 +104,7 @@ impl Hands {
 
     /// Best effort, as events are.
     async fn tell(&self, pod: &Value, note: &Note<'_>) {
-        let event = event(pod, note, &self.context.name, Timestamp::now());
+        let event = event(pod, note, &self.context.name, clock::now());
         let Ok(client) = self.client() else { return };
         let told: Result<Value, ApiError> = client.create(&CORE_EVENT, meta::namespace(pod), &event).await;
         if let Err(error) = told {
@@ -122,7 +122,7 @@ fn condition(pod: &Value) -> Option<&Value> {
 fn change(pod: &Value, still: bool, reason: &str, message: &str) -> Value {
     let mut condition = json!({ "type": "PodScheduled", "status": "False", "reason": reason, "message": message });
     if !still {
-        condition["lastTransitionTime"] = meta::time(Timestamp::now()).into();
+        condition["lastTransitionTime"] = meta::time(clock::now()).into();
     }
     if meta::generation(pod) > 0 {
         condition["observedGeneration"] = meta::generation(pod).into();

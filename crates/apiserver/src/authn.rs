@@ -8,7 +8,6 @@ use auth::{
     token::VerifyError,
 };
 use http::header;
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use store::Freshness;
 use tracing::debug;
@@ -53,7 +52,7 @@ fn bearer(head: &Head) -> Option<&str> {
 
 /// What this node has is tried first; a token bound to something newer gets a second chance on the newest state.
 async fn of_token(shared: &Shared, token: &str) -> Result<User, ApiError> {
-    let now = Timestamp::now();
+    let now = clock::now();
     let mut refused = None;
     for freshness in [Freshness::Any, Freshness::Linearizable] {
         let view = shared.storage.read(freshness).await?;

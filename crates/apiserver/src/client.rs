@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use api::kinds::Kind;
 use bytes::Bytes;
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -193,7 +192,7 @@ impl Client {
             body_type,
             user_agent: self.agent.clone(),
             term: self.term,
-            now: Timestamp::now(),
+            now: clock::now(),
         };
         pipeline::run(&self.shared, request).await.map(|reply| reply.answer)
     }

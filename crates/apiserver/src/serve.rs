@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Instant};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::error;
 
@@ -156,7 +155,7 @@ async fn object(
         true => bytes::Bytes::new(),
         false => body::read(body, shared.config.body_timeout()).await?,
     };
-    let now = Timestamp::now();
+    let now = clock::now();
     let renderer = Renderer::new(&shared.cache, target.kind, format, &head.query, now)?;
     let user_agent = head.text(header::USER_AGENT).unwrap_or_default().to_owned();
     let query = head.query.clone();

@@ -13,7 +13,6 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::{
     sync::{broadcast, watch},
@@ -143,7 +142,7 @@ impl MemoryRuntime {
             let kept = state.containers.get_mut(id);
             kept.is_some_and(|kept| match kept.container.state {
                 ContainerState::Running { started_at, .. } => {
-                    let finished_at = Timestamp::now();
+                    let finished_at = clock::now();
                     let exit = Exit { code, oom_killed, started_at, finished_at, message: None };
                     kept.container.state = ContainerState::Exited(exit);
                     true
@@ -265,7 +264,7 @@ impl ContainerRuntime for MemoryRuntime {
             pod: spec.pod.clone(),
             attempt: spec.attempt,
             ready: true,
-            created_at: Timestamp::now(),
+            created_at: clock::now(),
             labels: spec.labels.clone(),
         };
         self.shared.state.lock().sandboxes.entry(id.clone()).or_insert(made).ready = true;
@@ -315,7 +314,7 @@ impl ContainerRuntime for MemoryRuntime {
             attempt: spec.attempt,
             image: reference,
             image_digest: image.digest.clone(),
-            created_at: Timestamp::now(),
+            created_at: clock::now(),
             state: ContainerState::Created,
             labels: spec.labels.clone(),
         };
@@ -334,7 +333,7 @@ impl ContainerRuntime for MemoryRuntime {
             if kept.container.state != ContainerState::Created {
                 return Ok(());
             }
-            let now = Timestamp::now();
+            let now = clock::now();
             kept.container.state = match &kept.program.cannot_start {
                 None => ContainerState::Running { started_at: now, pid },
                 Some(message) => ContainerState::Exited(Exit {

@@ -8,8 +8,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::{Component, Path};
 
-use jiff::Timestamp;
-
 use super::Payload;
 
 /// The link that is swapped.
@@ -28,7 +26,7 @@ pub fn write(root: &Path, files: &[Payload], group: Option<u32>) -> io::Result<(
     if old.is_some() && files.iter().all(|file| same(root, file, group)) && count(&root.join(DATA))? == files.len() {
         return link_all(root, files);
     }
-    let name = format!("..{}.{}", Timestamp::now().strftime("%Y_%m_%d_%H_%M_%S"), rand::random::<u32>());
+    let name = format!("..{}.{}", clock::now().strftime("%Y_%m_%d_%H_%M_%S"), rand::random::<u32>());
     let folder = root.join(&name);
     make_folder(&folder, group)?;
     for file in files {

@@ -35,7 +35,7 @@ pub async fn get(
     let present = blocking(move || fs::read(path)).await.ok().zip(known).filter(|(bytes, _)| !bytes.is_empty());
     if let Some((bytes, token)) = &present
         && !request.renew
-        && token.expires_at > Timestamp::now()
+        && token.expires_at > clock::now()
     {
         return Ok((bytes.clone(), *token));
     }
@@ -57,7 +57,7 @@ async fn ask(api: &Api, pod: &PodRef, request: &TokenRequest) -> Result<(Vec<u8>
             "boundObjectRef": { "apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid },
         },
     });
-    let issued_at = Timestamp::now();
+    let issued_at = clock::now();
     let answer = api.create_part(&SERVICE_ACCOUNT, &pod.namespace, &request.service_account, "token", &body).await;
     let answer = answer.map_err(|error| format!("failed to fetch token: {error}"))?;
     let expires_at: Timestamp = text(&answer, "/status/expirationTimestamp")

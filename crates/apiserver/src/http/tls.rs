@@ -33,7 +33,8 @@ pub enum TlsError {
 /// See [`TlsError`].
 pub fn server_config(secrets: &Secrets) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = ServerConfig::builder_with_details(Arc::clone(&provider), clock::for_tls())
+        .with_safe_default_protocol_versions()?;
     let builder = match secrets.client_roots.is_empty() {
         true => builder.with_no_client_auth(),
         false => {

@@ -28,7 +28,7 @@ const STREAMS: [&str; 3] = ["All", "Stdout", "Stderr"];
 /// Streams a log.
 pub(super) async fn answer(shared: &Arc<Shared>, asked: Asked<'_>) -> Result<Response<ReplyBody>, ApiError> {
     let query = &asked.head.query;
-    let mut options = options(query, &asked.target.name, Timestamp::now())?;
+    let mut options = options(query, &asked.target.name, clock::now())?;
     let pod = place::pod(shared, &asked.target).await?;
     let place = place::find(&pod, query.get("container"))?;
     if place.node.is_empty() {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use actors::Node;
 use actors::boot::token_record;
@@ -185,7 +185,7 @@ async fn kubeconfig(context: &Context, server: Option<String>) -> Result<Value> 
         let address = context.config.api_addresses().first().map(ToString::to_string).unwrap_or_default();
         format!("https://{address}")
     });
-    Ok(json!(secrets.kubeconfig(&server, SystemTime::now())?))
+    Ok(json!(secrets.kubeconfig(&server, clock::system())?))
 }
 
 /// The members that would be left without this node: at least one.

@@ -40,7 +40,7 @@ pub(crate) fn run(file: &Path, args: &NodeArgs) -> Result<()> {
 fn summary(restore: &Restore) -> String {
     let header = restore.header();
     let made = u64::try_from(header.created).unwrap_or(0);
-    let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(made)).unwrap_or_default();
+    let age = clock::system().duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(made)).unwrap_or_default();
     let forgotten: Vec<_> = restore.recovery().forgotten.iter().map(|member| member.name.as_str()).collect();
     format!(
         "Restoring cluster {} as it was {} ago, at revision {} (made on node {}, mesh {}).\n\

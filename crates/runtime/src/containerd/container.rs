@@ -224,7 +224,7 @@ impl Containerd {
 }
 
 fn running(record: &Record, task: &Process) -> ContainerState {
-    let started_at = labels::time(&record.labels, labels::STARTED_AT).unwrap_or_else(Timestamp::now);
+    let started_at = labels::time(&record.labels, labels::STARTED_AT).unwrap_or_else(clock::now);
     ContainerState::Running { started_at, pid: task.pid }
 }
 

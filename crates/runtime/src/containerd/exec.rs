@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use containerd_client::services::v1::{
     CloseIoRequest, DeleteProcessRequest, ExecProcessRequest, KillRequest, ResizePtyRequest, StartRequest, WaitRequest,
 };
-use jiff::Timestamp;
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use prost_types::Any;
 use tokio::{
@@ -60,7 +59,7 @@ impl Containerd {
         let description = record.spec.map(|spec| spec.value).unwrap_or_default();
         let description = serde_json::from_slice(&description).unwrap_or_default();
         let described = oci::exec(&description, spec)?;
-        let unique = format!("{}-{}", Timestamp::now().as_nanosecond(), SEQUENCE.fetch_add(1, Ordering::Relaxed));
+        let unique = format!("{}-{}", clock::now().as_nanosecond(), SEQUENCE.fetch_add(1, Ordering::Relaxed));
         let folder = self.shared.config.state.join("exec").join(&unique);
         let process =
             Process { containerd: self.clone(), container: id.to_string(), id: format!("exec-{unique}"), folder };

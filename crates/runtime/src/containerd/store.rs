@@ -226,7 +226,9 @@ impl Containerd {
     }
 
     pub(super) async fn lease(&self) -> Result<Lease, RuntimeError> {
-        let now = Timestamp::now();
+        // containerd ends leases by its own clock, which is the machine's.
+        let now = Timestamp::try_from(clock::machine()).map_err(std::io::Error::other);
+        let now = now.map_err(RuntimeError::host("tell the time"))?;
         let expires = now.saturating_add(LEASE_DURATION).map_err(std::io::Error::other);
         let expires = expires.map_err(RuntimeError::host("tell the time"))?;
         let id = format!("mesh-image-{}", now.as_nanosecond());

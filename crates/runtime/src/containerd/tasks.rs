@@ -10,7 +10,6 @@ use containerd_client::{
     },
     types::{Mount, v1::Process, v1::Status as Phase},
 };
-use jiff::Timestamp;
 use prost::Message;
 use tonic::{Code, Status, transport::Channel};
 
@@ -62,7 +61,7 @@ impl Containerd {
                 _ => {}
             }
             // Kept while the task is there: a start time without a task means that the task was lost.
-            let started_at = vec![(labels::STARTED_AT, Timestamp::now().to_string())];
+            let started_at = vec![(labels::STARTED_AT, clock::now().to_string())];
             self.label(id, started_at).await.map_err(|error| Status::unavailable(error.to_string()))?;
             let start = StartRequest { container_id: id.clone(), exec_id: String::new() };
             self.tasks().start(self.request(start)).await
@@ -72,7 +71,7 @@ impl Containerd {
             return Err(self.refused("start a container")(status));
         }
         let message = status.message().to_owned();
-        let now = Timestamp::now();
+        let now = clock::now();
         let failed = Exit {
             code: Some(EXIT_CODE_NOT_STARTED),
             oom_killed: false,
@@ -111,7 +110,8 @@ impl Containerd {
             self.delete_task(&record.id).await?;
             return Ok(exit);
         }
-        let finished_at = task.and_then(|task| time(task.exited_at.as_ref())).unwrap_or_else(Timestamp::now);
+        let finished_at =
+            task.and_then(|task| time(task.exited_at.as_ref())).map_or_else(clock::now, clock::of_machine);
         let cgroup = record.labels.get(labels::CGROUP);
         let exit = Exit {
             code: task.map(|task| i32::try_from(task.exit_status).unwrap_or(i32::MAX)),

@@ -12,7 +12,6 @@ use std::{
     thread,
 };
 
-use jiff::Timestamp;
 use nix::sys::signal::{SigSet, Signal};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -141,7 +140,7 @@ fn copy((mut from, stream): (File, Stream), file: &Mutex<RotatingFile>, audience
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => 0,
         };
-        let time = line::format_time(Timestamp::now());
+        let time = line::format_time(clock::now());
         if read == 0 {
             assembler.finish(&time, &mut entries);
         } else {

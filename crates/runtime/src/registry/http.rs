@@ -149,7 +149,7 @@ fn tls() -> Result<Arc<ClientConfig>, String> {
     // A certificate that cannot be read is one that vouches for nobody.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = ClientConfig::builder_with_details(provider, clock::for_tls()).with_safe_default_protocol_versions();
     let config = config.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth();
     Ok(Arc::new(config))
 }

@@ -85,6 +85,17 @@ pub(super) const RULES: &[Rule] = &[
         find: |_, sources| lines(sources, |source, line, before| source.is_pure(before) && impure(code(line))),
     },
     Rule {
+        name: "one clock",
+        reason: "all of a process goes by one wall clock, which tests can set off",
+        remedy: "ask `clock`: `clock::now()`, `clock::system()`, `clock::unix_seconds()`",
+        refuse: true,
+        find: |_, sources| {
+            lines(sources, |source, line, before| {
+                source.is_product(before) && !source.path.starts_with("crates/clock/") && reads_wall_clock(code(line))
+            })
+        },
+    },
+    Rule {
         name: "machine paths",
         reason: "documents are read on other machines",
         remedy: "name the place relative to the repository or in general terms",
@@ -159,6 +170,10 @@ fn impure(code: &str) -> bool {
     words.iter().any(|word| code.contains(word))
 }
 
+fn reads_wall_clock(code: &str) -> bool {
+    ["SystemTime::now", "Timestamp::now", "Zoned::now", "Utc::now"].iter().any(|word| code.contains(word))
+}
+
 fn machine_path(line: &str) -> bool {
     ["/work/", "/root/.", "/home/"].iter().any(|path| line.contains(path))
 }
@@ -169,6 +184,13 @@ impl Source {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         let file = name == "tests.rs" || self.path.starts_with("tests/") || self.path.contains("/tests/");
         self.path.ends_with(".rs") && (file || before.contains(&"mod tests {"))
+    }
+
+    /// Whether it is built into the binary: Rust, and neither a test, nor what tests share, nor an example.
+    fn is_product(&self, before: &[&str]) -> bool {
+        let tool = self.path.starts_with("crates/xtask/");
+        let shared = self.path.ends_with("/testing.rs") || self.path.contains("/testing/");
+        self.path.ends_with(".rs") && self.path.contains("/src/") && !tool && !shared && !self.is_test(before)
     }
 
     /// Whether time is virtual there: a sleep takes no time and ends in the same order on every machine.
@@ -223,6 +245,21 @@ mod tests {
         check("net/src/a.rs", &sleeping(""), &["sleeping tests"]);
         check("net/src/a.rs", &sleeping("// awaited: the kernel tells no event"), &[]);
         check("net/src/a.rs", "//! Duty.\nfn product() { sleep(1); }\n", &[]);
+    }
+
+    #[test]
+    fn one_crate_reads_the_wall_clock() {
+        let reads = |clock: &str| format!("//! Duty.\nlet now = {clock}::now();\n#[cfg(test)]\nmod tests {{\n}}\n");
+        for clock in ["SystemTime", "jiff::Timestamp", "Utc"] {
+            check("net/src/a.rs", &reads(clock), &["one clock"]);
+            check("crates/clock/src/lib.rs", &reads(clock), &[]);
+            check("net/src/testing.rs", &reads(clock), &[]);
+            check("crates/wal/examples/a.rs", &reads(clock), &[]);
+            check("tests/cluster/src/a.rs", &reads(clock), &[]);
+        }
+        check("actors/src/a.rs", &reads("Instant"), &[]);
+        check("actors/src/a.rs", "//! Duty.\n// not SystemTime::now\n", &[]);
+        check("actors/src/a.rs", "//! Duty.\n#[cfg(test)]\nmod tests {\nSystemTime::now();\n}\n", &[]);
     }
 
     #[test]
