@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 use crate::context::{Context, Serving};
 use crate::host::{Error, Next, Rules, Work};
+use crate::metrics;
 use crate::secrets::{CERTIFICATE_VALIDITY, Secrets};
 use crate::streams::Nodes;
 
@@ -89,6 +90,8 @@ impl Api {
             None => {
                 let server = ApiServer::new(self.context.raft.clone(), settings(view, &self.context), &secrets)?;
                 server.reach(Arc::new(Nodes::new(self.context.clone())));
+                let collector = metrics::collector(self.context.clone());
+                server.metrics().register(|registry| registry.register_collector(collector));
                 self.context.api.send_replace(Some(Serving::start(server)));
                 info!(listen = %self.context.config.api_listen, "API server runs");
             }

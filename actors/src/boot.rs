@@ -168,6 +168,7 @@ async fn assemble(
         raft: Arc::new(raft),
         cluster_key: watch::Sender::new(cluster_key),
         liveness: Default::default(),
+        counts: Default::default(),
         leaving: AtomicBool::new(false),
         api: watch::Sender::new(None),
         feed: watch::Sender::new(feed),

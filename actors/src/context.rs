@@ -16,6 +16,7 @@ use crate::home::Home;
 use crate::host;
 use crate::kubelet::pulled::Pulled;
 use crate::liveness::Liveness;
+use crate::metrics::Counts;
 use crate::rpc::Feed;
 
 /// What the actors of one node share: the node's faces to disk, network and agreement.
@@ -38,6 +39,8 @@ pub struct Context {
     pub cluster_key: watch::Sender<Option<SealKey>>,
     /// Which members are silent.
     pub liveness: Liveness,
+    /// What has happened since this process started.
+    pub counts: Counts,
     /// This node was asked to leave: that it is removed is no news.
     pub leaving: AtomicBool,
     /// The API server, while this node runs one.

@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::host::{Handle, Observation};
 use crate::rpc::Rpc;
 use crate::stage::Stage;
-use crate::{api, controllers, dataplane, drain, kubelet, node_api, peers, scheduler, voters};
+use crate::{api, controllers, dataplane, drain, kubelet, metrics, node_api, peers, scheduler, voters};
 
 pub use crate::boot::{Entrance, Origin, StartError};
 
@@ -95,6 +95,7 @@ impl Node {
         tasks.spawn(refresh_on(self.context.cluster_key.subscribe(), self.actors.clone()));
         let (context, heard) = (self.context.clone(), live.clone());
         tasks.spawn(async move { context.liveness.follow(heard).await });
+        tasks.spawn(metrics::count(self.context.clone(), live.clone()));
         tasks.spawn(refresh_on(live, vec![voters]));
     }
 
