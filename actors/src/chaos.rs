@@ -1,12 +1,15 @@
-//! What a node does to itself because `mesh chaos` asks for it and nothing outside of it can. Main type: [`SlowDisk`].
+//! What a node does to itself because `mesh chaos` asks for it and nothing outside of it can. Main types: [`SlowDisk`], [`Hooks`].
 //!
 //! Only a node that was started with `chaosHooks`, the path of a file that need not exist, looks at all; what it finds there
-//! counts from the next sync on. Leaves out all that can be done from outside: signals, packet filters, power cuts.
+//! counts from the next sync on, and for the clock within [`CLOCK_PERIOD`]. Leaves out all that can be done from outside: signals, packet filters, power cuts.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::task::spawn_blocking;
+use tokio::time::interval;
+use tracing::warn;
 use wal::{Disk, DiskError, FileDisk};
 
 /// Longest delay of one sync: more would only look like a disk that is gone.
@@ -15,12 +18,49 @@ const DELAY_LIMIT: Duration = Duration::from_secs(60);
 /// Largest file of hooks, in bytes; it has a few numbers.
 const FILE_LIMIT: usize = 4 << 10;
 
+/// Between two looks at how far off the clock is to be: soon for who watches, and cheap.
+const CLOCK_PERIOD: Duration = Duration::from_millis(500);
+
 /// What is asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Hooks {
     /// How much longer each sync takes, in milliseconds.
     disk_delay_millis: u64,
+    /// How far off the clock is.
+    clock: Option<ClockShift>,
+}
+
+/// A clock that is off.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClockShift {
+    /// Ahead of the machine's, in milliseconds; behind where negative.
+    ahead_millis: i64,
+    /// Since when, in Unix seconds: of a process that started later the clock is right.
+    since: i64,
+}
+
+impl Hooks {
+    /// How far the clock of a process that started then is to be ahead, in milliseconds.
+    fn clock_ahead(&self, started: i64) -> i64 {
+        self.clock.as_ref().filter(|shift| shift.since >= started).map_or(0, |shift| shift.ahead_millis)
+    }
+}
+
+/// Keeps this process's clock as far off as the hooks say, until it is dropped.
+pub(crate) async fn follow_clock(path: PathBuf) {
+    let started = clock::unix_seconds();
+    let mut looks = interval(CLOCK_PERIOD);
+    loop {
+        looks.tick().await;
+        let path = path.clone();
+        let ahead = spawn_blocking(move || look(&path)).await.map_or(0, |hooks| hooks.clock_ahead(started));
+        if ahead != clock::offset_millis() {
+            warn!(ahead_millis = ahead, "the clock is set, for a test");
+            clock::set_offset_millis(ahead);
+        }
+    }
 }
 
 /// What the file asks for now; nothing where it is not there or unreadable.
@@ -111,6 +151,13 @@ mod tests {
             [delay(Some(r#"{"diskDelayMillis":20}"#)), delay(Some("{")), delay(Some("{}")), delay(None)],
             [20, 0, 0, 0]
         );
+    }
+
+    #[test]
+    fn a_clock_is_off_for_processes_that_ran_before_it_was() {
+        let ahead = |text: &str, started| serde_json::from_str::<Hooks>(text).unwrap().clock_ahead(started);
+        let off = r#"{"clock":{"aheadMillis":-600000,"since":1000}}"#;
+        assert_eq!([ahead(off, 999), ahead(off, 1000), ahead(off, 1001), ahead("{}", 0)], [-600_000, -600_000, 0, 0]);
     }
 
     #[test]

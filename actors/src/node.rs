@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::host::{Handle, Observation};
 use crate::rpc::Rpc;
 use crate::stage::Stage;
-use crate::{api, controllers, dataplane, drain, kubelet, metrics, node_api, peers, scheduler, voters};
+use crate::{api, chaos, controllers, dataplane, drain, kubelet, metrics, node_api, peers, scheduler, voters};
 
 pub use crate::boot::{Entrance, Origin, StartError};
 
@@ -97,6 +97,9 @@ impl Node {
         tasks.spawn(async move { context.liveness.follow(heard).await });
         tasks.spawn(metrics::count(self.context.clone(), live.clone()));
         tasks.spawn(refresh_on(live, vec![voters]));
+        if let Some(hooks) = self.context.config.chaos_hooks.clone() {
+            tasks.spawn(chaos::follow_clock(hooks));
+        }
     }
 
     fn serve(&mut self, listener: TcpListener) {

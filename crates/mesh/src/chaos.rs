@@ -70,6 +70,11 @@ pub(crate) enum Kind {
         /// How much longer each sync takes, in milliseconds.
         delay_millis: u64,
     },
+    /// The control process's clock is off.
+    Clock {
+        /// How far ahead of the machine's, in milliseconds; behind where negative.
+        ahead_millis: i64,
+    },
 }
 
 /// Packets between a node and others.
@@ -117,6 +122,8 @@ const ROWS: &[Row] = &[
     Row { name: "loss", is: |kind| matches!(kind, Kind::Loss { .. }), begin: settled, end: settled },
     // A file that the node reads before each sync; healed by its removal.
     Row { name: "slow-disk", is: |kind| matches!(kind, Kind::SlowDisk { .. }), begin: settled, end: settled },
+    // The same file, which the node looks at every half second. Of a process that starts meanwhile the clock is right.
+    Row { name: "clock", is: |kind| matches!(kind, Kind::Clock { .. }), begin: settled, end: settled },
 ];
 
 fn settled(_: &Target, _: &Fault) -> Result<()> {
@@ -173,6 +180,10 @@ impl fmt::Display for Kind {
             Self::Partition(cut) => write!(f, "{cut}"),
             Self::Loss { cut, per_mille } => write!(f, " of {} %{cut}", f64::from(*per_mille) / 10.0),
             Self::SlowDisk { delay_millis } => write!(f, " by {delay_millis} ms a sync"),
+            Self::Clock { ahead_millis } => {
+                let way = if *ahead_millis < 0 { "behind" } else { "ahead" };
+                write!(f, " {} s {way}", ahead_millis.unsigned_abs() as f64 / 1000.0)
+            }
         }
     }
 }

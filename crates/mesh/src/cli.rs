@@ -350,7 +350,7 @@ pub(crate) struct NodeArgs {
     /// Whether this node may vote: auto, prefer or never [default: auto]
     #[arg(long, value_parser = ["auto", "prefer", "never"])]
     pub(crate) voter: Option<String>,
-    /// Let `mesh chaos` slow this node down through this file; for nodes that are there to be broken
+    /// Let `mesh chaos` slow this node's disk and set its clock through this file; for nodes that are there to be broken
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) chaos_hooks: Option<PathBuf>,
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Access, Program, Sandbox, eventually};
+use crate::{Access, Program, Sandbox, eventually, mesh};
 
 /// Which packets a cut node loses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,14 @@ impl Sandbox {
         let said = self.on(asked, "status -o json").run()?.prints(&[])?;
         let status: serde_json::Value = serde_json::from_str(&said)?;
         Ok(status["leader"].as_str().context("there is no leader")?.to_owned())
+    }
+
+    /// `mesh chaos <arguments>` about this cluster; returns what it prints.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub fn chaos(&self, arguments: &str) -> Result<String> {
+        Program::new(mesh(), &format!("chaos {arguments} --name {}", self.name)).run()?.prints(&[])
     }
 
     /// The control process of a node stands still.

@@ -83,10 +83,6 @@ fn healthy(sandbox: &Sandbox, node: &str) -> Result<()> {
     })
 }
 
-fn chaos(sandbox: &Sandbox, arguments: &str) -> Result<String> {
-    Program::new(mesh(), &format!("chaos {arguments} --name {}", sandbox.name)).run()?.prints(&[])
-}
-
 /// The machine that runs this test, with one port that is taken.
 fn before() -> Result<()> {
     let taken = TcpListener::bind("127.0.0.1:0")?;
@@ -113,10 +109,10 @@ fn what_is_broken_is_named_with_a_remedy() {
         sandbox.names().iter().try_for_each(|node| healthy(&sandbox, node))
     });
     steps.step("a data plane that hangs is told by its node and by the others", || {
-        chaos(&sandbox, "pause node-3 --only dataplane")?;
+        sandbox.chaos("pause node-3 --only dataplane")?;
         finds(&sandbox, "node-3", &[("dataplane", "fail", "kill -CONT"), ("dns", "fail", "port 53")])?;
         finds(&sandbox, "node-1", &[("paths", "fail", "silent: node-3"), ("members", "ok", "2 of 2 answer")])?;
-        chaos(&sandbox, "heal")?;
+        sandbox.chaos("heal")?;
         healthy(&sandbox, "node-1")
     });
     steps.step("a killed node is told as down, and the quorum holds", || {

@@ -1,4 +1,8 @@
 //! A machine loses power: its endpoints leave every node, its pods run elsewhere, and its return disturbs nobody. DESIGN 3.
+//! Before that, clocks are off, and nobody minds.
+
+#[path = "heal_node/clock.rs"]
+mod clock;
 
 use std::time::Duration;
 
@@ -40,6 +44,9 @@ fn a_machine_without_power_leaves_services_and_its_pods_run_elsewhere() {
     });
     let workload = sandbox.work(Load::default()).unwrap();
     let before = pods(&kubectl).unwrap_or_default();
+    steps.step("clocks ten minutes off: told by the check, minded by nobody", || {
+        clock::off(&sandbox, &kubectl, &workload)
+    });
     let mut died = 0.0;
     steps.step("a machine loses power: calls succeed again within seconds, on every node", || {
         died = uptime()?;

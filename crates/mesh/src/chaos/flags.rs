@@ -12,6 +12,9 @@ use crate::dev::Part;
 /// Longest `--for` and longest disk delay, in seconds: a fault of a day is a broken cluster.
 const PERIOD_LIMIT: u64 = 86_400;
 
+/// Farthest that a clock may be off, in hours: two years, longer than a certificate lasts.
+const CLOCK_LIMIT: u64 = 2 * 8760;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChaosCommand {
     #[command(flatten)]
@@ -94,6 +97,14 @@ pub(crate) enum FaultCommand {
         #[command(flatten)]
         at: Where,
     },
+    /// Set the clock of a node's control process off, until it is healed or restarts
+    Clock {
+        /// How far ahead; behind where negative: 10m, -10m, 8760h
+        #[arg(long, value_name = "PERIOD", default_value = "10m", value_parser = shift, allow_hyphen_values = true)]
+        by: i64,
+        #[command(flatten)]
+        at: Where,
+    },
 }
 
 /// Which node, and for how long.
@@ -164,6 +175,7 @@ impl FaultCommand {
                 let delay_millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
                 (Kind::SlowDisk { delay_millis }, at)
             }
+            Self::Clock { by, at } => (Kind::Clock { ahead_millis: by }, at),
         }
     }
 }
@@ -179,20 +191,28 @@ fn per_mille(text: &str) -> Result<u16> {
 
 /// A number with the unit ms, s, m or h.
 pub(crate) fn period(text: &str) -> Result<Duration> {
-    let wrong = || anyhow!("give a period such as 200ms, 30s or 5m; {PERIOD_LIMIT}s at most");
+    let known = millis(text).filter(|millis| (1..=PERIOD_LIMIT * 1000).contains(millis)).map(Duration::from_millis);
+    known.ok_or_else(|| anyhow!("give a period such as 200ms, 30s or 5m; {PERIOD_LIMIT}s at most"))
+}
+
+/// A number with a unit and perhaps a sign, in milliseconds.
+fn shift(text: &str) -> Result<i64> {
+    let (sign, far) = text.strip_prefix('-').map_or((1, text.strip_prefix('+').unwrap_or(text)), |far| (-1, far));
+    let known = millis(far).filter(|millis| (1..=CLOCK_LIMIT * 3_600_000).contains(millis));
+    let known = known.and_then(|millis| i64::try_from(millis).ok()).map(|millis| sign * millis);
+    known.ok_or_else(|| anyhow!("give how far ahead, such as 10m, or -10m for behind; {CLOCK_LIMIT}h at most"))
+}
+
+fn millis(text: &str) -> Option<u64> {
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
-    let millis = match &text[digits..] {
+    let unit = match &text[digits..] {
         "ms" => 1,
         "s" => 1000,
         "m" => 60_000,
         "h" => 3_600_000,
-        _ => return Err(wrong()),
+        _ => return None,
     };
-    let period = number.checked_mul(millis).map(Duration::from_millis);
-    period
-        .filter(|period| (1..=PERIOD_LIMIT * 1000).contains(&period.as_millis().try_into().unwrap_or(0)))
-        .ok_or_else(wrong)
+    text[..digits].parse::<u64>().ok()?.checked_mul(unit)
 }
 
 #[cfg(test)]
@@ -209,6 +229,12 @@ mod tests {
         for wrong in ["", "5", "s", "0s", "-1s", "1d", "25h", "1.5s", "99999999999999999999h"] {
             assert_eq!(millis(wrong), None, "{wrong}");
         }
+        let shift = |text| shift(text).ok();
+        assert_eq!(
+            [shift("10m"), shift("+10m"), shift("-10m"), shift("17520h")].map(Option::unwrap_or_default),
+            [600_000, 600_000, -600_000, 63_072_000_000,]
+        );
+        assert_eq!([shift("0s"), shift("--1s"), shift("-"), shift("17521h")], [None; 4]);
         let part = |text| per_mille(text).ok();
         assert_eq!([part("5"), part("0.5"), part("100"), part("10%")], [50, 5, 1000, 100].map(Some));
         assert_eq!([part("0"), part("101"), part("x"), part("NaN")], [None; 4]);

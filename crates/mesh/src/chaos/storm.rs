@@ -20,6 +20,9 @@ use crate::dev::Part;
 /// How long a fault lasts, in seconds: from a blip to long past every limit after which a node counts as dead.
 const FAULT_SECONDS: std::ops::RangeInclusive<u64> = 3..=40;
 
+/// How far clocks are set off, in milliseconds: past every leeway, and within what certificates are dated back.
+const CLOCK_SHIFT_MILLIS: i64 = 600_000;
+
 /// Between two looks at the nodes.
 const LOOK_PERIOD: Duration = Duration::from_millis(500);
 
@@ -110,12 +113,13 @@ fn draw(dice: &mut StdRng, names: &[String]) -> (String, Kind, u64) {
     let from = Vec::from_iter(other.filter(|_| dice.random_bool(0.3)));
     let only = Part::ALL.choose(dice).copied();
     let whole = dice.random_bool(0.5);
-    let kind = match dice.random_range(0..5) {
+    let kind = match dice.random_range(0..6) {
         0 => Kind::Kill { only: only.filter(|_| !whole) },
         1 => Kind::Pause { only: (!whole).then_some(Part::Mesh) },
         2 => Kind::Partition(Cut { from, way }),
         3 => Kind::Loss { cut: Cut { from, way }, per_mille: 50 },
-        _ => Kind::SlowDisk { delay_millis: 500 },
+        4 => Kind::SlowDisk { delay_millis: 500 },
+        _ => Kind::Clock { ahead_millis: if whole { CLOCK_SHIFT_MILLIS } else { -CLOCK_SHIFT_MILLIS } },
     };
     (node, kind, seconds)
 }

@@ -1,4 +1,4 @@
-//! `mesh chaos kill|pause|partition|loss|slow-disk|heal|status|run`.
+//! `mesh chaos kill|pause|partition|loss|slow-disk|clock|heal|status|run`.
 
 use std::time::Duration;
 

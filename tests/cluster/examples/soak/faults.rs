@@ -75,6 +75,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         is_failover: false,
         run: |sandbox, dice, next| part(sandbox, "dataplane", dice, next),
     },
+    Fault { name: "clock off", is_failover: false, run: clock_off },
     Fault { name: "everything off and on", is_failover: false, run: all_off },
 ];
 
@@ -156,6 +157,16 @@ fn part(sandbox: &Sandbox, part: &str, dice: &mut Dice, next: &mut NextWrite<'_>
     next(Instant::now())?;
     hold(dice);
     sandbox.dev(&format!("start {node}")).map(drop)
+}
+
+/// Ten minutes ahead or behind, on any node.
+fn clock_off(sandbox: &Sandbox, dice: &mut Dice, next: &mut NextWrite<'_>) -> Result<()> {
+    let node = any(sandbox, dice);
+    sandbox.chaos(&format!("clock {node} --by {}", dice.one(&["10m", "-10m"])))?;
+    hold(dice);
+    let served = next(Instant::now());
+    sandbox.chaos("heal")?;
+    served
 }
 
 fn all_off(sandbox: &Sandbox, dice: &mut Dice, next: &mut NextWrite<'_>) -> Result<()> {
