@@ -1,10 +1,18 @@
 //! `mesh dev` itself: nodes die and come back, and `down` leaves no trace, whatever state it finds.
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use cluster::{Program, Sandbox, Steps, mesh, row};
+use cluster::{Program, Sandbox, Steps, eventually, mesh, row};
+
+/// How long a supervisor waits before it starts again what ended: as packaging/mesh-dataplane.service says.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// How long a process may take to be there and known, on a busy machine.
+const SEEN: Duration = Duration::from_secs(60);
 
 /// What of a sandbox is on this machine.
 fn traces(name: &str) -> Result<Vec<String>> {
@@ -24,6 +32,63 @@ fn traces(name: &str) -> Result<Vec<String>> {
 
 fn refused(arguments: &str, parts: &[&str]) -> Result<()> {
     Program::new(mesh(), &format!("dev {arguments}")).run()?.refuses(parts).map(drop)
+}
+
+/// Where a node's processes meet.
+fn state_dir(sandbox: &Sandbox, node: &str) -> PathBuf {
+    Path::new("/run/mesh-dev").join(&sandbox.name).join(node).join("mesh")
+}
+
+/// Starts a node's data plane as its unit would, and waits until it can be asked.
+fn start_as_supervisor(sandbox: &Sandbox, node: &str) -> Result<Child> {
+    let state = state_dir(sandbox, node);
+    let program = Program::new(Path::new("nsenter"), &format!("--net=/run/netns/{}", sandbox.namespace(node)));
+    let program = program.arg(mesh()).arg("dataplane").arg("--data-dir").arg(sandbox.home(node).join("data"));
+    let child = program.arg("--state-dir").arg(&state).spawn()?;
+    eventually("the supervised data plane listens", SEEN, || {
+        ensure!(std::os::unix::net::UnixStream::connect(state.join("dataplane.sock")).is_ok(), "it does not");
+        Ok(())
+    })?;
+    Ok(child)
+}
+
+/// The node feeds this data plane, which runs, and no other.
+fn feeds(sandbox: &Sandbox, node: &str, child: &mut Child) -> Result<()> {
+    eventually(&format!("{node} feeds process {}", child.id()), SEEN, || {
+        let said = sandbox.on(node, "status -o json").run()?.prints(&[])?;
+        let status: serde_json::Value = serde_json::from_str(&said)?;
+        let dataplane = &status["dataplane"]["up"];
+        ensure!(dataplane["pid"] == child.id() && dataplane["fed"] == true, "{}", status["dataplane"]);
+        Ok(())
+    })?;
+    ensure!(child.try_wait()?.is_none(), "it ended");
+    Ok(())
+}
+
+/// How often `mesh` itself started a data plane.
+fn starts(sandbox: &Sandbox, node: &str) -> Result<usize> {
+    let log = std::fs::read_to_string(sandbox.home(node).join("mesh.log"))?;
+    Ok(log.matches("the data plane was started").count())
+}
+
+/// `mesh` finds the data plane that a supervisor started, and leaves it to him to start it again.
+fn supervised(sandbox: &Sandbox, node: &str) -> Result<()> {
+    sandbox.dev(&format!("kill {node} --only mesh"))?;
+    sandbox.dev(&format!("kill {node} --only dataplane"))?;
+    let before = starts(sandbox, node)?;
+    let mut first = start_as_supervisor(sandbox, node)?;
+    sandbox.dev(&format!("start {node}"))?;
+    feeds(sandbox, node, &mut first)?;
+    first.kill()?;
+    first.wait()?;
+    // awaited: the pause of a supervisor, in which mesh could start its own
+    sleep(RESTART);
+    let mut second = start_as_supervisor(sandbox, node)?;
+    feeds(sandbox, node, &mut second)?;
+    ensure!(starts(sandbox, node)? == before, "mesh started one, too");
+    second.kill()?;
+    second.wait()?;
+    Ok(())
 }
 
 #[test]
@@ -48,6 +113,9 @@ fn a_sandbox_survives_its_nodes_and_goes_without_a_trace() {
         sandbox.dev("kill node-1 --only mesh")?;
         sandbox.dev("up --nodes 2")?;
         row("get --raw /readyz", &["ok"]).run(&sandbox.newest("node-1"), "")
+    });
+    steps.step("a data plane that a supervisor started is used, and his to start again", || {
+        supervised(&sandbox, "node-1")
     });
     steps.step("down leaves nothing, also of a node that is dead", || {
         sandbox.dev("kill node-2")?;
