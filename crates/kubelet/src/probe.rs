@@ -133,11 +133,13 @@ impl Sort {
 }
 
 impl State {
-    /// When it is next to run, for a container that runs since `started_at`.
+    /// When it is next to run, for a container that runs since `started_at`. What lies further ahead than a probe ever waits was
+    /// noted before the clock went back, and does not count.
     #[must_use]
-    pub fn due(&self, probe: &Probe, started_at: Timestamp) -> Timestamp {
-        let first = later(started_at, seconds(probe.initial_delay_seconds));
-        self.next_at.map_or(first, |next| next.max(first))
+    pub fn due(&self, probe: &Probe, started_at: Timestamp, now: Timestamp) -> Timestamp {
+        let first = if started_at > now { now } else { later(started_at, seconds(probe.initial_delay_seconds)) };
+        let next = self.next_at.filter(|next| *next <= later(now, seconds(probe.period_seconds.max(1))));
+        next.map_or(first, |next| next.max(first))
     }
 
     /// Takes an answer that came at `now` to a question asked at `asked_at`.
@@ -173,6 +175,7 @@ pub fn told(sort: Sort, answer: &Answer) -> Option<(&'static str, String)> {
 mod tests {
     use std::net::IpAddr;
 
+    use jiff::SignedDuration;
     use serde_json::{Value, json};
 
     use super::*;
@@ -188,7 +191,7 @@ mod tests {
         let mut found = String::new();
         for answer in answers.chars() {
             let answer = if answer == '+' { Answer::Success } else { Answer::Failure("no".into()) };
-            let at = state.due(&probe, start);
+            let at = state.due(&probe, start, state.next_at.unwrap_or(start));
             found.push(match state.take(sort, &probe, &answer, at) {
                 Change::None => '.',
                 Change::Result => 'r',
@@ -213,7 +216,24 @@ mod tests {
     fn the_first_waits_for_its_delay() {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let probe = probe(json!({"initialDelaySeconds": 7}));
-        assert_eq!(State::default().due(&probe, start), later(start, seconds(7)));
+        assert_eq!(State::default().due(&probe, start, start), later(start, seconds(7)));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_delays_nothing() {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let probe = probe(json!({"initialDelaySeconds": 7, "periodSeconds": 5}));
+        let check = |started: i64, next: Option<i64>, now: i64, expect: i64| {
+            let at = |second: i64| start.checked_add(SignedDuration::from_secs(second)).unwrap();
+            let state = State { next_at: next.map(at), ..State::default() };
+            assert_eq!(state.due(&probe, at(started), at(now)), at(expect), "{started} {next:?} {now}");
+        };
+        check(0, Some(105), 100, 105);
+        check(0, Some(90), 100, 90);
+        check(0, Some(700), 100, 7);
+        check(600, None, 100, 100);
+        check(600, Some(105), 100, 105);
+        check(600, Some(700), 100, 100);
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn one(run: &mut Run<'_>, view: &View<'_>, sort: Sort, since: jiff::Timestamp) {
     if state.attempt != target.attempt {
         *state = State { attempt: target.attempt, ..State::default() };
     }
-    let due = state.due(probe, since);
+    let due = state.due(probe, since, now);
     if due > now {
         return run.wake(due);
     }

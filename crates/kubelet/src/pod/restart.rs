@@ -99,7 +99,8 @@ pub(super) fn backoff(run: &mut Run<'_>, view: &View<'_>) -> bool {
     let wait = crash_wait(restarts.failures);
     let until = later(exit.finished_at, wait);
     let fresh = restarts.last_at.is_none_or(|last| between(last, exit.finished_at) > CRASH_FORGET);
-    if fresh || until <= now {
+    // An end that is yet to come was noted before the clock went back: nobody knows how long ago it was.
+    if fresh || until <= now || exit.finished_at > now {
         return false;
     }
     let (pod, name) = (pod_name(run.input.pod), view.name());

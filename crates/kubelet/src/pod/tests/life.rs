@@ -86,6 +86,17 @@ fn crashes_wait_longer_each_time() {
 }
 
 #[test]
+fn a_clock_that_goes_back_keeps_no_container_from_its_start() {
+    let mut world =
+        World::new(spec(&[container("a")]), |_, attempt| if attempt == 2 { Act::Serve } else { Act::End(1, 1) });
+    world.run_to(5);
+    check_states(&world, "Running", &[("a", "CrashLoopBackOff 1 unready")]);
+    world.now = world.now.checked_sub(jiff::SignedDuration::from_secs(600)).unwrap();
+    world.run_to(0);
+    check_states(&world, "Running", &[("a", "running 2 ready")]);
+}
+
+#[test]
 fn a_long_run_forgets_crashes() {
     let script = |_: &str, attempt: u32| if attempt == 3 { Act::End(601, 1) } else { Act::End(1, 1) };
     let mut world = World::new(spec(&[container("a")]), script);
