@@ -94,7 +94,7 @@ impl Draw<'_> {
             Shape::Time => format!("2026-01-01T00:00:0{number}Z").into(),
             Shape::MicroTime => format!("2026-01-01T00:00:00.00000{number}Z").into(),
             Shape::Quantity => self.random.one_of(&["1", "500m", "2Gi"]).into(),
-            Shape::IntOrString if number % 2 == 0 => "web".into(),
+            Shape::IntOrString if number.is_multiple_of(2) => "web".into(),
             Shape::IntOrString => json!(number),
             Shape::Ref(id) => self.object(id.get(), depth),
             Shape::List(element) => json!([self.shape(*element, depth)?]),

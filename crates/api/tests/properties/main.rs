@@ -15,7 +15,7 @@ use generate::Random;
 use serde_json::{Value, json};
 
 /// Objects drawn of each kind.
-const STARTS: u64 = 24;
+const STARTS: u64 = 12;
 
 /// Applications to one object.
 const STEPS: usize = 6;

@@ -10,8 +10,11 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     cluster::{Cluster, Who},
@@ -45,9 +48,28 @@ impl Kubelets for Pods {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let at = format!("{}/{} {address}", place.node, place.pod);
         let service = service_fn(move |request| pod(at.clone(), request));
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(theirs), service).with_upgrades());
+        tokio::spawn(async move {
+            let server = http1::Builder::new();
+            match port {
+                443 => {
+                    server.serve_connection(TokioIo::new(self_signed().accept(theirs).await.unwrap()), service).await
+                }
+                _ => server.serve_connection(TokioIo::new(theirs), service).with_upgrades().await,
+            }
+        });
         Ok(Box::new(ours))
     }
+}
+
+/// TLS with a certificate that nobody knows.
+fn self_signed() -> TlsAcceptor {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["pod".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let config = builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    TlsAcceptor::from(Arc::new(config))
 }
 
 /// Tells what it was asked; does as its path says.
@@ -126,6 +148,7 @@ async fn a_pod_is_asked_what_the_client_asked() {
             ("PUT /services/s:web/proxy/x", "n/p 10.42.0.5:8080", "PUT /x"),
             ("POST /services/http:s:web/proxy", "n/p 10.42.0.5:8080", "POST /"),
             ("PATCH /pods/http:p:/proxy/", "n/p 10.42.0.5:8080", "PATCH /"),
+            ("GET /pods/https:p:443/proxy/x", "n/p 10.42.0.5:443", "GET /x"),
         ] {
             let (method, path) = line.split_once(' ').unwrap();
             let asking = ask(&format!("{method} {NAMESPACE}{path}")).with("authorization", "Bearer secret");
