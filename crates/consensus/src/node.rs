@@ -12,6 +12,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use tracing::{info, warn};
+use validit::Validate as _;
 
 use crate::{
     config::{Config, ConfigError},
@@ -192,6 +193,16 @@ impl Node {
     /// How the group is, as this node sees it.
     pub fn status(&self) -> Status {
         self.inner.status()
+    }
+
+    /// Whether openraft's state is as openraft holds it must be: what is purged, in a snapshot, applied, committed, written
+    /// and accepted lies in this order. For simulations.
+    ///
+    /// # Errors
+    /// [`Broken`] with the relation that does not hold, or where the agreement has ended.
+    pub async fn examine(&self) -> Result<(), Broken> {
+        let examined = self.inner.raft.with_raft_state(|state| state.validate().map_err(|error| error.to_string()));
+        examined.await.map_err(|fatal| Broken(fatal.to_string()))?.map_err(Broken)
     }
 
     /// Returns only once the agreement has ended on this node although nobody shut it down.

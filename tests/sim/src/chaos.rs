@@ -11,8 +11,8 @@ use turmoil::Sim;
 
 use crate::{disk::Machine, fault::Act, network::host, trace, weather::Weather};
 
-/// Longest time that a message takes on a healthy path.
-pub(crate) const LATENCY: Duration = Duration::from_millis(8);
+/// Longest time that a message takes on a healthy path, to be rounded up to the next step.
+pub(crate) const LATENCY: Duration = Duration::from_millis(12);
 
 /// A torn write ends the node by itself; after this time it is down in any case.
 const TEARING: Duration = Duration::from_millis(300);
@@ -35,8 +35,8 @@ pub(crate) struct Chaos<'a> {
     weather: &'a Weather,
     /// Called when a node is gone.
     gone: Box<dyn Fn(u64) + 'a>,
-    /// Whether every machine's disk is part of the quorum, so that one may be lost.
-    whole: Box<dyn Fn() -> bool + 'a>,
+    /// Whether the others have all that this machine's disk holds, so that it may be lost.
+    spare: Box<dyn Fn(u64) -> bool + 'a>,
     down: BTreeSet<u64>,
     later: BTreeMap<(Duration, u64), Later>,
     placed: u64,
@@ -49,10 +49,10 @@ impl<'a> Chaos<'a> {
         machines: &'a BTreeMap<u64, Arc<Machine>>,
         weather: &'a Weather,
         gone: impl Fn(u64) + 'a,
-        whole: impl Fn() -> bool + 'a,
+        spare: impl Fn(u64) -> bool + 'a,
     ) -> Self {
         let (down, later, counts) = Default::default();
-        Self { machines, weather, gone: Box::new(gone), whole: Box::new(whole), down, later, placed: 0, counts }
+        Self { machines, weather, gone: Box::new(gone), spare: Box::new(spare), down, later, placed: 0, counts }
     }
 
     fn place(&mut self, at: Duration, what: Later) {
@@ -112,7 +112,7 @@ impl<'a> Chaos<'a> {
     }
 
     fn lose_disk(&mut self, sim: &mut Sim<'_>, id: u64, length: Duration, how: impl Fn(&Machine)) {
-        if (self.whole)() && self.machines.values().all(|machine| !machine.is_rotten()) {
+        if (self.spare)(id) && self.machines.values().all(|machine| !machine.is_rotten()) {
             self.end(sim, id, length, |machine| {
                 machine.cut_power();
                 how(machine);

@@ -6,9 +6,10 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
-use crate::{Plan, Report, flaw::Flaw, judge};
+use crate::{Plan, Report, judge, plan::Scenario};
 
 /// What came of one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,15 +20,20 @@ pub struct Findings {
     pub violated: Vec<(String, String)>,
     /// Figures of the run, for people.
     pub summary: String,
+    /// Virtual time that passed, in milliseconds.
+    pub simulated: u64,
 }
 
-/// Runs a seed by that `sim` binary.
+/// Parts of a second that the kernel counts the time of processes in, whatever its own tick.
+const USER_HZ: f64 = 100.0;
+
+/// Runs a seed of a scenario by that `sim` binary.
 ///
 /// # Panics
 /// Where the binary cannot be started.
-pub fn run(binary: &Path, seed: u64, flaw: Option<Flaw>) -> Findings {
+pub fn run(binary: &Path, seed: u64, scenario: Scenario) -> Findings {
     let mut command = Command::new(binary);
-    command.arg(seed.to_string()).args(flaw.map(Flaw::name)).stderr(Stdio::null());
+    command.arg(seed.to_string()).arg(scenario.name()).stderr(Stdio::null());
     let output = command.output().expect("the binary sim starts");
     let mut findings = parse(&String::from_utf8_lossy(&output.stdout));
     if findings.trace.is_empty() {
@@ -40,13 +46,13 @@ pub fn run(binary: &Path, seed: u64, flaw: Option<Flaw>) -> Findings {
 ///
 /// # Panics
 /// Where the binary cannot be started.
-pub fn run_all(binary: &Path, seeds: &[u64], flaw: Option<Flaw>) -> Vec<(u64, Findings)> {
+pub fn run_all(binary: &Path, seeds: &[u64], scenario: Scenario) -> Vec<(u64, Findings)> {
     let next = AtomicUsize::new(0);
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let work = || {
         let mut found = Vec::new();
         while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-            found.push((*seed, run(binary, *seed, flaw)));
+            found.push((*seed, run(binary, *seed, scenario)));
         }
         found
     };
@@ -58,6 +64,27 @@ pub fn run_all(binary: &Path, seeds: &[u64], flaw: Option<Flaw>) -> Vec<(u64, Fi
     all
 }
 
+/// One line: how long clusters lived in these runs, and what that cost. Asked by a process whose only children they were.
+#[must_use]
+pub fn account(runs: &[(u64, Findings)]) -> String {
+    let lived = Duration::from_millis(runs.iter().map(|(_, findings)| findings.simulated).sum()).as_secs_f64();
+    let (hours, took) = (lived / 3600.0, children_time());
+    format!(
+        "{} runs, {hours:.2} cluster-hours in {took:.0} s of a core: {:.0} times real time",
+        runs.len(),
+        lived / took
+    )
+}
+
+/// Seconds of a core that ended children of this process took: `cutime` and `cstime` of proc_pid_stat(5). NaN where the
+/// kernel does not tell.
+fn children_time() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let times: Vec<f64> = fields.skip(13).take(2).filter_map(|field| field.parse().ok()).collect();
+    if times.len() == 2 { times.iter().sum::<f64>() / USER_HZ } else { f64::NAN }
+}
+
 /// The lines that [`print`] writes, read again.
 fn parse(text: &str) -> Findings {
     let mut findings = Findings::default();
@@ -65,6 +92,7 @@ fn parse(text: &str) -> Findings {
         match line.split_once(' ') {
             Some(("trace", hash)) => findings.trace = hash.into(),
             Some(("summary", figures)) => findings.summary = figures.into(),
+            Some(("simulated", time)) => findings.simulated = time.parse().unwrap_or(0),
             Some(("violated", rest)) => {
                 let (name, complaint) = rest.split_once(' ').unwrap_or((rest, ""));
                 findings.violated.push((name.into(), complaint.into()));
@@ -77,13 +105,14 @@ fn parse(text: &str) -> Findings {
 
 /// Runs here, and prints what came of it; returns whether all invariants held. What the binary `sim` does.
 #[must_use]
-pub fn print(seed: u64, flaw: Option<Flaw>) -> bool {
-    let report = crate::run(seed, &Plan { flaw, ..Plan::of(flaw) });
+pub fn print(seed: u64, scenario: Scenario) -> bool {
+    let report = crate::run(seed, &Plan::of(scenario));
     let violated = judge::all(&report);
     for (name, complaint) in &violated {
         println!("violated {name} {}", complaint.replace('\n', " "));
     }
     println!("summary {}", summary(&report));
+    println!("simulated {}", report.simulated.as_millis());
     println!("trace {:016x}", report.trace);
     violated.is_empty()
 }

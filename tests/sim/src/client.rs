@@ -16,8 +16,9 @@ use crate::{
 /// Registers: few, so that clients meet at them.
 pub const KEYS: u32 = 12;
 
-/// Longest pause between two requests of a client.
-const PAUSE: Duration = Duration::from_millis(120);
+/// Longest pause between two requests of a client: with nine of them about a dozen requests between two faults. More would
+/// take the time of further faults, and those find more.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a register is stored.
 pub fn key(register: u32) -> String {

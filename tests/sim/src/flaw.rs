@@ -64,11 +64,6 @@ impl Flaw {
         }
     }
 
-    /// The one of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|flaw| flaw.name() == name)
-    }
-
     /// Those that the agreement itself has a switch for.
     pub(crate) fn within(self) -> Option<SeededBug> {
         match self {

@@ -23,5 +23,5 @@ pub mod watcher;
 pub mod weather;
 pub mod world;
 
-pub use plan::Plan;
-pub use world::{Report, run, seeds};
+pub use plan::{Plan, seeds};
+pub use world::{Report, run};

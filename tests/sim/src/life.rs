@@ -23,6 +23,9 @@ const FOUNDER: NodeId = NodeId(1);
 /// How often a leader looks whether all nodes vote yet.
 const FOUNDING_PERIOD: Duration = Duration::from_millis(200);
 
+/// How often a node's state is examined as openraft itself would at every access, were its time of no account.
+const EXAMINE_PERIOD: Duration = Duration::from_secs(1);
+
 /// A follower this far behind counts as dead; used by [`Flaw::ShrinkVoters`] only.
 const SHRINK_LAG: u64 = 4;
 
@@ -61,6 +64,7 @@ pub(crate) async fn live(world: Arc<World>, number: u64) -> turmoil::Result {
     tokio::spawn(world.seen[&number].clone().watch(node.clone(), flaw));
     tokio::spawn(clients(world.clone(), node.clone()));
     tokio::spawn(final_read(world.clone(), number, node.clone()));
+    tokio::spawn(examine(world.clone(), number, node.clone()));
     let served = serve(id, node.raft_service(), node.rpc_service(), world.weather.clone());
     tokio::select! {
         biased;
@@ -69,32 +73,31 @@ pub(crate) async fn live(world: Arc<World>, number: u64) -> turmoil::Result {
     }
 }
 
-/// Makes the node of each machine a voter, on whichever node leads, and forgets who they were before.
+/// Makes the node of each machine a voter or a learner, on whichever node leads, and forgets who they were before.
 async fn found(world: Arc<World>, node: Arc<Node>) {
     loop {
-        let (all, status) = (world.ids(), node.status());
         if world.plan.flaw == Some(Flaw::ShrinkVoters) {
-            shrink(&node, &status).await;
+            shrink(&node, &node.status()).await;
         }
         if node.leadership().borrow().own_first_entry_applied {
-            step_towards(&all, &node, &status).await;
+            step_towards(&world.ids(), &world.voters(), &node, &node.status()).await;
         }
         sleep(FOUNDING_PERIOD).await;
     }
 }
 
 /// Each step is tried again when it fails.
-async fn step_towards(all: &BTreeSet<NodeId>, node: &Node, status: &Status) {
+async fn step_towards(all: &BTreeSet<NodeId>, voters: &BTreeSet<NodeId>, node: &Node, status: &Status) {
     let known: BTreeSet<NodeId> = status.voters.union(&status.learners).copied().collect();
     for id in all.difference(&known) {
         let _ = node.add_learner(*id).await;
     }
     let ready = |id: &NodeId| status.followers.iter().any(|follower| follower.id == *id && follower.caught_up);
-    let newcomers_ready = all.difference(&status.voters).all(ready);
-    if (status.voters != *all || status.changing) && all.is_subset(&known) && newcomers_ready {
-        let _ = node.change_voters(all.clone()).await;
+    let newcomers_ready = voters.difference(&status.voters).all(ready);
+    if (status.voters != *voters || status.changing) && voters.is_subset(&known) && newcomers_ready {
+        let _ = node.change_voters(voters.clone()).await;
     }
-    for former in status.learners.difference(all).filter(|_| status.voters == *all) {
+    for former in status.learners.difference(all).filter(|_| status.voters == *voters) {
         let _ = node.remove(*former).await;
     }
 }
@@ -105,6 +108,16 @@ async fn shrink(node: &Node, status: &Status) {
     let dead: BTreeSet<NodeId> = status.followers.iter().filter(behind).map(|follower| follower.id).collect();
     if !dead.is_empty() {
         let _ = node.change_voters(status.voters.difference(&dead).copied().collect()).await; // a flaw needs no second try
+    }
+}
+
+/// Until the agreement ends, which [`live`] sees too.
+async fn examine(world: Arc<World>, number: u64, node: Arc<Node>) {
+    loop {
+        sleep(EXAMINE_PERIOD).await;
+        if let Err(broken) = node.examine().await {
+            let _ = world.breaks(number, &broken.to_string()).await; // never returns
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! `sim SEED [FLAW]`: one simulated cluster, the same in every run of one seed. Exits with 1 where an invariant did not hold.
+//! `sim SEED [SCENARIO]`: one simulated cluster, the same in every run of one seed. Exits with 1 where an invariant did not hold.
 
 use std::process::ExitCode;
 
-use sim::flaw::Flaw;
+use sim::plan::Scenario;
 
 fn main() -> ExitCode {
     if let Ok(filter) = std::env::var("SIM_LOG") {
@@ -15,11 +15,11 @@ fn main() -> ExitCode {
     }
     let mut arguments = std::env::args().skip(1);
     let seed = arguments.next().and_then(|seed| seed.parse().ok());
-    let flaw = arguments.next().map(|name| Flaw::named(&name));
-    let (Some(seed), Some(flaw)) = (seed, flaw.map_or(Some(None), |flaw| flaw.map(Some))) else {
-        let flaws: Vec<&str> = Flaw::ALL.iter().map(|flaw| flaw.name()).collect();
-        eprintln!("usage: sim SEED [FLAW], a number and one of: {}", flaws.join(", "));
+    let scenario = arguments.next().map_or(Some(Scenario::Sound), |name| Scenario::named(&name));
+    let (Some(seed), Some(scenario)) = (seed, scenario) else {
+        let names: Vec<&str> = Scenario::all().map(Scenario::name).collect();
+        eprintln!("usage: sim SEED [SCENARIO], a number and one of: {}", names.join(", "));
         return ExitCode::from(2);
     };
-    if sim::child::print(seed, flaw) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if sim::child::print(seed, scenario) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

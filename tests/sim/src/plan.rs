@@ -10,6 +10,9 @@ use crate::{
     flaw::Flaw,
 };
 
+/// Seeds of one test run where none is given: half a minute of one core, and close to three hours of a cluster.
+const SEEDS: u64 = 150;
+
 /// Shortest and longest pause between two faults.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(2500));
 
@@ -31,11 +34,56 @@ const JUMP: Duration = Duration::from_secs(20);
 /// Longest that a call is opened late so that others overtake it: below the time that opening one may take.
 const SHUFFLE: Duration = Duration::from_millis(250);
 
+/// The seeds of a test: `SIM_SEED` alone, or some fixed ones.
+///
+/// # Panics
+/// Where `SIM_SEED` is not a number.
+pub fn seeds() -> Vec<u64> {
+    match std::env::var("SIM_SEED") {
+        Ok(seed) => vec![seed.parse().expect("SIM_SEED is a number")],
+        Err(_) => (1..=SEEDS).collect(),
+    }
+}
+
+/// What a run is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// Three voters; any of them may be lost.
+    Sound,
+    /// Two members: one votes, the other follows its log, and may be lost.
+    Pair,
+    /// Three voters, with a bug put in on purpose.
+    Flawed(Flaw),
+}
+
+impl Scenario {
+    /// All there are.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Self::Sound, Self::Pair].into_iter().chain(Flaw::ALL.map(Self::Flawed))
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::Pair => "pair",
+            Self::Flawed(flaw) => flaw.name(),
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|scenario| scenario.name() == name)
+    }
+}
+
 /// Size and length of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Nodes, all of them voters.
+    /// Nodes.
     pub nodes: u64,
+    /// How many of them vote, the first ones; the others follow the log.
+    pub voters: u64,
     /// Clients on each.
     pub clients: u32,
     /// How long faults happen, in virtual time.
@@ -53,20 +101,24 @@ impl Default for Plan {
             Crash, Crash, Kill, Kill, Torn, Isolate, Split, OneWay, Partial, Flap, Stall, Delay, Heal, Heal, Heal,
             Heal, SlowDisk, Blackout, FullDisk, Pause, Jump, Drift, Loss, Reorder, Duplicate, Wipe, Rot,
         ];
-        Self { nodes: 3, clients: 3, chaos: Duration::from_secs(12), faults, flaw: None }
+        Self { nodes: 3, voters: 3, clients: 3, chaos: Duration::from_secs(60), faults, flaw: None }
     }
 }
 
 impl Plan {
-    /// The plan in which this flaw shows soonest.
-    pub fn of(flaw: Option<Flaw>) -> Self {
-        let faults = match flaw {
-            Some(Flaw::AcknowledgeBeforeSync | Flaw::ForgetVotes | Flaw::ResumeLeadership) => {
-                vec![Fault::Blackout, Fault::SlowDisk]
-            }
-            _ => Self::default().faults,
-        };
-        Self { faults, flaw, ..Self::default() }
+    /// The plan of this scenario: the one in which it shows most.
+    pub fn of(scenario: Scenario) -> Self {
+        let plan = Self::default();
+        match scenario {
+            Scenario::Sound => plan,
+            Scenario::Pair => Self { nodes: 2, voters: 1, ..plan },
+            Scenario::Flawed(flaw) => match flaw {
+                Flaw::AcknowledgeBeforeSync | Flaw::ForgetVotes | Flaw::ResumeLeadership => {
+                    Self { faults: vec![Fault::Blackout, Fault::SlowDisk], flaw: Some(flaw), ..plan }
+                }
+                _ => Self { flaw: Some(flaw), ..plan },
+            },
+        }
     }
 }
 

@@ -30,14 +30,11 @@ use crate::{
 /// Longest virtual time for founding the cluster, and again for coming to rest after the faults.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Seeds of one test run where none is given: half a minute of one core, and half an hour of a cluster.
-const SEEDS: u64 = 100;
-
-/// Virtual time of one step: what the network is precise to.
-const TICK: Duration = Duration::from_millis(2);
+/// Virtual time of one step: what the network is precise to, and what each step costs, whatever happens in it.
+const TICK: Duration = Duration::from_millis(8);
 
 /// Steps between two looks at who votes.
-const LOOK_STEPS: u64 = 64;
+const LOOK_STEPS: u64 = 16;
 
 /// What a run leaves to be judged.
 #[derive(Debug)]
@@ -62,17 +59,6 @@ pub struct Report {
     pub real: Duration,
 }
 
-/// The seeds of a test: `SIM_SEED` alone, or some fixed ones.
-///
-/// # Panics
-/// Where `SIM_SEED` is not a number.
-pub fn seeds() -> Vec<u64> {
-    match std::env::var("SIM_SEED") {
-        Ok(seed) => vec![seed.parse().expect("SIM_SEED is a number")],
-        Err(_) => (1..=SEEDS).collect(),
-    }
-}
-
 /// What the stages of a run go through; clients and nodes follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
@@ -94,6 +80,8 @@ pub(crate) struct World {
     pub(crate) finals: Mutex<BTreeMap<u64, View>>,
     pub(crate) lives: Mutex<u32>,
     steps: Mutex<u64>,
+    /// Each node's progress and term as last noted.
+    noted: Mutex<BTreeMap<u64, (u64, u64)>>,
     /// Who led in each term.
     leaders: Mutex<BTreeMap<u64, u64>>,
     /// Nodes whose agreement ended by itself.
@@ -109,7 +97,7 @@ pub fn run(seed: u64, plan: &Plan) -> Report {
     let world = Arc::new(World::new(seed, plan));
     let mut sim = build(seed, &world);
     let gone = |number| drop(world.nodes.lock().remove(&number));
-    let mut chaos = Chaos::new(&world.machines, &world.weather, gone, || world.is_whole());
+    let mut chaos = Chaos::new(&world.machines, &world.weather, gone, |number| world.may_be_lost(number));
     if world.found(&mut sim) {
         world.stage.send_replace(Stage::Chaos);
         world.trouble(&mut sim, &mut chaos);
@@ -158,6 +146,7 @@ impl World {
             finals: Mutex::default(),
             lives: Mutex::default(),
             steps: Mutex::default(),
+            noted: Mutex::default(),
             leaders: Mutex::default(),
             broken: Mutex::default(),
             observed: Mutex::default(),
@@ -169,14 +158,23 @@ impl World {
         self.machines.values().map(|machine| machine.id()).collect()
     }
 
-    /// Whether a leader knows all machines as voters with all of the log: then one may be lost.
-    fn is_whole(&self) -> bool {
-        let all = self.ids();
+    /// Those of them that are to vote.
+    pub(crate) fn voters(&self) -> BTreeSet<NodeId> {
+        self.machines.range(..=self.plan.voters).map(|(_, machine)| machine.id()).collect()
+    }
+
+    /// Whether this machine's disk may be lost: it follows only, or a leader knows more than two voters with all of the log.
+    fn may_be_lost(&self, number: u64) -> bool {
+        if number > self.plan.voters {
+            return true;
+        }
+        let all = self.voters();
         let leads = |node: &Node| node.leadership().borrow().own_first_entry_applied;
-        self.nodes.lock().values().filter(|node| leads(node)).any(|node| {
+        let whole = |node: &Arc<Node>| {
             let status = node.status();
             status.voters == all && !status.changing
-        })
+        };
+        all.len() > 2 && self.nodes.lock().values().filter(|node| leads(node)).any(whole)
     }
 
     fn observe(&self, invariant: &'static str, complaint: String) {
@@ -217,7 +215,10 @@ impl World {
         let look = self.steps.lock().is_multiple_of(LOOK_STEPS);
         for (id, node) in &*self.nodes.lock() {
             let leadership = *node.leadership().borrow();
-            trace::note("progress", (id, node.progress().borrow().index, leadership.term));
+            let progress = (node.progress().borrow().index, leadership.term);
+            if self.noted.lock().insert(*id, progress) != Some(progress) {
+                trace::note("progress", (id, progress));
+            }
             if leadership.leader == Some(self.machines[id].id()) {
                 self.judge_leader(*id, node, leadership.term, look);
             }
@@ -232,19 +233,21 @@ impl World {
         }
         if look && *self.stage.borrow() > Stage::Founding {
             let voters = node.status().voters.len() as u64;
-            if voters < self.plan.nodes {
-                self.observe("voters_stay", format!("{voters} of {} nodes vote", self.plan.nodes));
+            if voters < self.plan.voters {
+                self.observe("voters_stay", format!("{voters} of {} nodes vote", self.plan.voters));
             }
         }
     }
 
     fn found(&self, sim: &mut Sim<'_>) -> bool {
-        let all = self.ids();
+        let (all, voters) = (self.ids(), self.voters());
         self.step_until(sim, "founding", || {
             let nodes = self.nodes.lock();
             let founded = |node: &Arc<Node>| {
                 let status = node.status();
-                status.voters == all && !status.changing
+                status.voters == voters
+                    && !status.changing
+                    && all.difference(&voters).all(|id| status.learners.contains(id))
             };
             nodes.len() as u64 == self.plan.nodes && nodes.values().all(founded)
         })
