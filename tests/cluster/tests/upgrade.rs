@@ -5,7 +5,7 @@
 //! plane is of another build, so that both processes of each node are replaced.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,10 @@ const TRIES: usize = 6;
 fn an_upgrade_node_by_node_fails_no_call_and_replaces_no_pod() {
     let folder = tempfile::tempdir().unwrap();
     let named = std::env::var_os("MESH_PREVIOUS_BIN").map(PathBuf::from);
-    let previous = named.clone().unwrap_or_else(|| copied(folder.path()));
+    let previous = named.clone().unwrap_or_else(|| folder.path().join("mesh"));
+    if named.is_none() {
+        of_another_build(&previous).unwrap();
+    }
     let sandbox = Sandbox::start_with(&previous, "upgrade", 3).unwrap();
     let kubectl = sandbox.newest("node-1");
     let mut steps = Steps::new();
@@ -65,33 +68,17 @@ fn an_upgrade_node_by_node_fails_no_call_and_replaces_no_pod() {
         client.join().expect("the client does not panic")
     });
     steps.step("the feature level is the newest, since all nodes know it", || {
-        sandbox.names().iter().try_for_each(|node| {
-            eventually("the feature level", NODE_LIMIT, || {
-                let (level, newest) = levels(&sandbox, node)?;
-                ensure!(level == newest, "{node} is at {level} of {newest}");
-                Ok(())
-            })
-        })
+        sandbox.names().iter().try_for_each(|node| is_newest(&sandbox, node))
     });
     steps.step("each data plane was replaced where it is of another build", || {
-        sandbox.names().iter().filter(|_| named.is_none()).try_for_each(|node| {
-            let log = std::fs::read_to_string(sandbox.home(node).join("data/dataplane.log"))?;
-            ensure!(log.contains("is followed"), "{node}: {log}");
-            Ok(())
-        })
+        sandbox.names().iter().filter(|_| named.is_none()).try_for_each(|node| followed(&sandbox, node))
     });
     steps.step("no request of an API client failed", || {
         println!("    {} requests", asked?);
         Ok(())
     });
     steps.step("no call between pods failed", || {
-        let calls = callers.context("callers run")?.calls(&kubectl, &sandbox.names())?;
-        for (node, calls) in calls {
-            let during: Vec<_> = calls.iter().filter(|call| call.at > began).collect();
-            let failed: Vec<_> = during.iter().filter(|call| !call.answered).collect();
-            ensure!(failed.is_empty() && !during.is_empty(), "{node}: of {} calls failed {failed:?}", during.len());
-        }
-        Ok(())
+        none_failed(&callers.context("callers run")?, &kubectl, &sandbox.names(), began)
     });
     steps.step("no pod was replaced or restarted", || {
         let after = pods(&kubectl)?;
@@ -105,10 +92,28 @@ fn an_upgrade_node_by_node_fails_no_call_and_replaces_no_pod() {
     steps.end();
 }
 
-fn copied(folder: &Path) -> PathBuf {
-    let copy = folder.join("mesh");
-    of_another_build(&copy).unwrap();
-    copy
+fn is_newest(sandbox: &Sandbox, node: &str) -> Result<()> {
+    eventually("the feature level", NODE_LIMIT, || {
+        let (level, newest) = levels(sandbox, node)?;
+        ensure!(level == newest, "{node} is at {level} of {newest}");
+        Ok(())
+    })
+}
+
+/// Whether the node's data plane followed one of another build.
+fn followed(sandbox: &Sandbox, node: &str) -> Result<()> {
+    let log = std::fs::read_to_string(sandbox.home(node).join("data/dataplane.log"))?;
+    ensure!(log.contains("is followed"), "{node}: {log}");
+    Ok(())
+}
+
+fn none_failed(callers: &Callers, kubectl: &Kubectl, nodes: &[String], began: f64) -> Result<()> {
+    for (node, calls) in callers.calls(kubectl, nodes)? {
+        let during: Vec<_> = calls.iter().filter(|call| call.at > began).collect();
+        let failed: Vec<_> = during.iter().filter(|call| !call.answered).collect();
+        ensure!(failed.is_empty() && !during.is_empty(), "{node}: of {} calls failed {failed:?}", during.len());
+    }
+    Ok(())
 }
 
 /// The feature level in force, and the newest that this node knows. The first release tells of none.

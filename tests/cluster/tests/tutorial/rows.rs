@@ -54,6 +54,13 @@ const PODS: &[Row] = &[
         "there\n",
         &["hello there"],
     ),
+    row(
+        "run ask -n NS --image=mesh.test/busybox:1 --restart=Never --stdin --attach=false -- sh -c 'read name; echo hello $name'",
+        &["pod/ask created"],
+    ),
+    row("wait -n NS --for=condition=Ready pod/ask --timeout=90s", &["condition met"]),
+    with("attach -n NS ask --stdin", "you\n", &["hello you"]),
+    becomes("get -n NS pod ask", &["Completed"]),
     row("run talk -n NS --image=mesh.test/busybox:1 -- sh -c 'echo one; echo two; sleep 1000000'", &["created"]),
     row("wait -n NS --for=condition=Ready pod/talk --timeout=90s", &["condition met"]),
     becomes("logs -n NS talk", &["one", "two"]),
