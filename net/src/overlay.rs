@@ -185,6 +185,12 @@ impl Overlay {
         let _ = self.ended.wait_for(|ended| *ended).await;
     }
 
+    /// Ends it as dropping does, and waits until its port and device are free for the next one.
+    pub async fn pause(mut self) {
+        drop(self.stop.take());
+        self.ended().await;
+    }
+
     /// Ends it for good: peers are told, device and routes are removed.
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {

@@ -117,11 +117,13 @@ impl Tunnels {
         Ok(())
     }
 
-    /// Takes device and routes away.
-    pub(super) async fn remove(&self) {
+    /// Ends the overlay: port and device are free then. `remove`: its routes go too.
+    pub(super) async fn end(&self, remove: bool) {
         let running = self.running.lock().take();
-        if let Some(running) = running {
-            running.overlay.stop().await;
+        match running {
+            Some(running) if remove => running.overlay.stop().await,
+            Some(running) => running.overlay.pause().await,
+            None => {}
         }
     }
 }

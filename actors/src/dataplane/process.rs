@@ -114,9 +114,10 @@ impl Process {
             actor.stop().await;
         }
         let removed = *self.end.borrow() == Some(End::Removed);
+        // Before the lock goes: whoever waits for it needs port and device at once.
+        self.tunnels.end(removed).await;
         if removed {
             let _ = std::fs::remove_file(self.settings.state_dir.join(SUPERVISED)); // nobody starts it again
-            self.tunnels.remove().await;
             if let Err(error) = Services::remove().await {
                 warn!(%error, "the table of Services was not removed");
             }
