@@ -8,8 +8,10 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    build, system,
-    test::{KUBECTL, PACKAGES},
+    build,
+    kubectl::{self, KUBECTL},
+    system,
+    test::PACKAGES,
     workspace::{Features, Workspace},
 };
 
@@ -35,7 +37,7 @@ pub(crate) fn run(down: bool) -> Result<()> {
     let workspace = Workspace::load(Features::Default)?;
     ensure!(system::is_root(), "nodes need network namespaces and containerd: run this as root");
     system::install(PACKAGES)?;
-    let tools = system::unpack(&KUBECTL, &workspace.root.join("target/tools"))?;
+    let tools = kubectl::folder(&workspace.root.join("target/tools"))?;
     let kubectl = tools.map_or_else(|| PathBuf::from(KUBECTL.program), |folder| folder.join(KUBECTL.program));
     let ticks = Ticks::start();
     let mut mesh = PathBuf::new();

@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod codegen;
 mod demo;
+mod kubectl;
 mod soak;
 mod system;
 mod test;

@@ -45,31 +45,24 @@ pub(crate) fn install(needs: &[Need]) -> Result<()> {
     apt_get(&arguments)
 }
 
-/// Makes sure that a program can be run, without installing anything: unpacks its Debian package into `folder` where it is not
-/// on the `PATH`. Returns the folder to put before the `PATH`, if one is needed.
+/// Unpacks a program's Debian package into `folder`, without installing anything. `apt`: options for apt.
 ///
 /// # Errors
-/// Where apt is missing or cannot find the package; the message says how to provide the program.
-pub(crate) fn unpack(need: &Need, folder: &Path) -> Result<Option<PathBuf>> {
-    let programs = folder.join("usr/bin");
-    if find(need.program).is_some() {
-        return Ok(None);
-    }
-    if programs.join(need.program).is_file() {
-        return Ok(Some(programs));
-    }
-    println!("missing: {} ({}), unpacking {} into {}", need.program, need.reason, need.package, folder.display());
-    let hint = || format!("{} is not on the PATH ({}): put one there", need.program, need.reason);
+/// Where apt is missing or cannot find the package.
+pub(crate) fn unpack(need: &Need, folder: &Path, apt: &[String]) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     if is_root() {
         // A fresh machine knows no packages yet.
-        apt_get(&["update", "-qq"]).with_context(hint)?;
+        let update: Vec<&str> = apt.iter().map(String::as_str).chain(["update", "-qq"]).collect();
+        apt_get(&update)?;
     }
-    run(Command::new("apt-get").args(["download", "-qq", need.package]).current_dir(folder)).with_context(hint)?;
-    let archive = archive(folder, need.package).with_context(hint)?;
-    run(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(folder)).with_context(hint)?;
-    ensure!(programs.join(need.program).is_file(), "{} has no {}: {}", need.package, need.program, hint());
-    Ok(Some(programs))
+    let mut download = Command::new("apt-get");
+    download.args(apt).args(["download", "-qq", need.package]).current_dir(folder);
+    run(&mut download)?;
+    let archive = archive(folder, need.package)?;
+    run(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(folder))?;
+    ensure!(folder.join("usr/bin").join(need.program).is_file(), "{} has no {}", need.package, need.program);
+    Ok(())
 }
 
 fn archive(folder: &Path, package: &str) -> Result<PathBuf> {

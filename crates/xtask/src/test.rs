@@ -1,6 +1,7 @@
 //! `cargo xtask test`: all tests, or those that a filter names. Installs what they need, then streams their progress.
 
 use crate::{
+    kubectl,
     system::{self, Need},
     workspace::{Features, Workspace},
 };
@@ -34,10 +35,6 @@ const TEST_PACKAGES: &[Need] = &[
     Need { program: "docker-registry", package: "docker-registry", reason: "serves the images that tests pull" },
 ];
 
-/// The client that tests drive a real node with. Only unpacked under `target/`: a machine may have a better one of its own.
-pub(crate) const KUBECTL: Need =
-    Need { program: "kubectl", package: "kubernetes-client", reason: "tests drive a node with stock kubectl" };
-
 /// The Python client that tests drive a node with. 36 gives logs as the text of a Python literal: kubernetes-client/python#2596.
 const PYTHON_CLIENT: &str = "kubernetes==35.0.0";
 
@@ -49,7 +46,7 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
     system::install(PACKAGES)?;
     system::install(TEST_PACKAGES)?;
     let workspace = Workspace::load(Features::Default)?;
-    let tools = system::unpack(&KUBECTL, &workspace.root.join("target/tools"))?;
+    let tools = kubectl::folder(&workspace.root.join("target/tools"))?;
     python_client(&workspace.root.join("target/tools/python"))?;
     // Tests with real nodes use one build of the binary, not each its own. Built together with the tests: alone it would
     // have other features, and all it depends on would be built twice.

@@ -8,6 +8,9 @@ use anyhow::{Context, Result};
 
 use crate::program::Program;
 
+/// Oldest minor version whose words are known: what README promises.
+const OLDEST: u32 = 27;
+
 /// A kubectl.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
@@ -51,7 +54,7 @@ fn search(folders: &[PathBuf]) -> BTreeMap<u32, PathBuf> {
             None if name == "kubectl" => version(&entry.path()).ok(),
             None => None,
         };
-        if let Some(minor) = minor {
+        if let Some(minor) = minor.filter(|minor| *minor >= OLDEST) {
             found.entry(minor).or_insert_with(|| entry.path());
         }
     }
