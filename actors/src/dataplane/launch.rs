@@ -1,8 +1,8 @@
 //! Sees to it that a data plane of this build runs beside the control process, and connects to it.
 //!
 //! It is this program again, in a session of its own, with a log of its own: what ends the control process does not end
-//! it. One of another build is asked to end first; what it put into the kernel stays. Where somebody else starts the data
-//! plane (`packaging/mesh-dataplane.service`), it is his to start again, unless he does not.
+//! it. One of another build is asked to end by the one that follows it (`takeover.rs`); what it put into the kernel stays.
+//! Where somebody else starts the data plane (`packaging/mesh-dataplane.service`), it is his to start again, unless he does not.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};

@@ -45,17 +45,14 @@ pub(crate) fn install(needs: &[Need]) -> Result<()> {
     apt_get(&arguments)
 }
 
-/// Unpacks a program's Debian package into `folder`, without installing anything. `apt`: options for apt.
+/// Unpacks a program's Debian package into `folder`, without installing anything. `apt`: options for apt, with lists that we may write.
 ///
 /// # Errors
 /// Where apt is missing or cannot find the package.
 pub(crate) fn unpack(need: &Need, folder: &Path, apt: &[String]) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    if is_root() {
-        // A fresh machine knows no packages yet.
-        let update: Vec<&str> = apt.iter().map(String::as_str).chain(["update", "-qq"]).collect();
-        apt_get(&update)?;
-    }
+    let update: Vec<&str> = apt.iter().map(String::as_str).chain(["update", "-qq"]).collect();
+    apt_get(&update)?;
     let mut download = Command::new("apt-get");
     download.args(apt).args(["download", "-qq", need.package]).current_dir(folder);
     run(&mut download)?;

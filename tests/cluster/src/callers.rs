@@ -18,10 +18,15 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 pub struct Call {
     /// Seconds since the machine started.
     pub at: f64,
-    /// Whether an answer came in time.
-    pub answered: bool,
     /// What the client exited with: 1 where it was told of a failure, such as an unknown name; 143 where nothing came in time.
     pub exit: u8,
+}
+
+impl Call {
+    /// Whether an answer came in time.
+    pub fn answered(&self) -> bool {
+        self.exit == 0
+    }
 }
 
 /// One pod a node, `caller-<node>`.
@@ -44,7 +49,7 @@ impl Callers {
     pub fn start_with(kubectl: &Kubectl, nodes: &[String], url: &str, seconds: u32) -> Result<Self> {
         let script = format!(
             "while true; do t=$(cut -d\" \" -f1 /proc/uptime); \
-             if timeout {seconds} wget -q -O - {url} > /dev/null 2>&1; then echo $t ok; else echo $t $?; fi; usleep 50000; done"
+             timeout {seconds} wget -q -O - {url} > /dev/null 2>&1; echo $t $?; usleep 50000; done"
         );
         for node in nodes {
             let pod = serde_json::json!({
@@ -61,7 +66,7 @@ impl Callers {
         let callers = Self(nodes.to_vec());
         eventually("every caller is answered", START_LIMIT, || {
             let calls = callers.calls(kubectl, nodes)?;
-            let silent: Vec<_> = calls.iter().filter(|(_, calls)| !calls.iter().any(|call| call.answered)).collect();
+            let silent: Vec<_> = calls.iter().filter(|(_, calls)| !calls.iter().any(Call::answered)).collect();
             ensure!(silent.is_empty(), "not answered: {silent:?}");
             Ok(())
         })?;
@@ -83,9 +88,8 @@ impl Callers {
 }
 
 fn call(line: &str) -> Option<Call> {
-    let (at, how) = line.split_once(' ')?;
-    let exit = if how == "ok" { 0 } else { how.parse().ok()? };
-    Some(Call { at: at.parse().ok()?, answered: exit == 0, exit })
+    let (at, exit) = line.split_once(' ')?;
+    Some(Call { at: at.parse().ok()?, exit: exit.parse().ok()? })
 }
 
 /// The machine's uptime, as calls tell it.
@@ -103,8 +107,8 @@ mod tests {
 
     #[test]
     fn a_line_tells_when_a_call_began_and_how_it_ended() {
-        assert_eq!(call("12.50 ok"), Some(Call { at: 12.5, answered: true, exit: 0 }));
-        assert_eq!(call("12.50 143"), Some(Call { at: 12.5, answered: false, exit: 143 }));
+        assert_eq!(call("12.50 0"), Some(Call { at: 12.5, exit: 0 }));
+        assert_eq!(call("12.50 143"), Some(Call { at: 12.5, exit: 143 }));
         assert_eq!(call("sh: something"), None);
     }
 }

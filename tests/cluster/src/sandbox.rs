@@ -140,14 +140,15 @@ impl Sandbox {
         Ok(std::fs::write(self.kubeconfig(node), text)?)
     }
 
+    /// On standard output, so that what failed, on standard error, is told last.
     fn show_logs(&self) {
         for node in self.names() {
             for part in ["mesh", "data/dataplane"] {
                 let log = self.home(&node).join(format!("{part}.log"));
-                let text = std::fs::read_to_string(&log).unwrap_or_default();
+                let Ok(text) = std::fs::read_to_string(&log) else { continue };
                 let lines: Vec<&str> = text.lines().collect();
                 let shown = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
-                eprintln!("--- {part} of {node}, {} lines\n{}", lines.len(), shown.join("\n"));
+                println!("--- {part} of {node}, {} lines\n{}", lines.len(), shown.join("\n"));
             }
         }
     }

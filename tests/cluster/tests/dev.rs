@@ -44,8 +44,9 @@ fn start_as_supervisor(sandbox: &Sandbox, node: &str) -> Result<Child> {
     let state = state_dir(sandbox, node);
     let program = Program::new(Path::new("nsenter"), &format!("--net=/run/netns/{}", sandbox.namespace(node)));
     let program = program.arg(mesh()).arg("dataplane").arg("--data-dir").arg(sandbox.home(node).join("data"));
-    let child = program.arg("--state-dir").arg(&state).spawn()?;
+    let mut child = program.arg("--state-dir").arg(&state).spawn()?;
     eventually("the supervised data plane listens", SEEN, || {
+        ensure!(child.try_wait()?.is_none(), "it ended");
         ensure!(std::os::unix::net::UnixStream::connect(state.join("dataplane.sock")).is_ok(), "it does not");
         Ok(())
     })?;

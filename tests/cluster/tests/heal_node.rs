@@ -85,14 +85,14 @@ fn withdrawn(kubectl: &Kubectl, callers: &Callers, nodes: &[String], died: f64) 
     let seen = eventually("calls succeed", REPLACED, || {
         let calls = callers.calls(kubectl, nodes)?;
         for (node, calls) in &calls {
-            let steady = calls.iter().rev().take_while(|call| call.answered && call.at > died).count();
+            let steady = calls.iter().rev().take_while(|call| call.answered() && call.at > died).count();
             ensure!(steady >= STEADY, "{node}: {steady} answered in a row");
         }
         Ok(calls)
     })?;
     for (node, calls) in seen {
         let failed: Vec<f64> =
-            calls.iter().filter(|call| !call.answered && call.at > died).map(|call| call.at).collect();
+            calls.iter().filter(|call| !call.answered() && call.at > died).map(|call| call.at).collect();
         let last = failed.last().map_or(0.0, |at| at - died);
         println!("    {node}: {} calls failed, the last began {last:.2} s after the machine died", failed.len());
         ensure!(last < WITHDRAWN_SECONDS, "calls from {node} failed for {last:.1} s");

@@ -110,7 +110,7 @@ fn followed(sandbox: &Sandbox, node: &str) -> Result<()> {
 fn none_failed(callers: &Callers, kubectl: &Kubectl, nodes: &[String], began: f64) -> Result<()> {
     for (node, calls) in callers.calls(kubectl, nodes)? {
         let during: Vec<_> = calls.iter().filter(|call| call.at > began).collect();
-        let failed: Vec<_> = during.iter().filter(|call| !call.answered).collect();
+        let failed: Vec<_> = during.iter().filter(|call| !call.answered()).collect();
         ensure!(failed.is_empty() && !during.is_empty(), "{node}: of {} calls failed {failed:?}", during.len());
     }
     Ok(())

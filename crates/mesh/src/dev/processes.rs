@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
 /// How long killed processes may take to go: the kernel takes their memory and mounts down first.
 const END_LIMIT: Duration = Duration::from_secs(20);
-
-/// Between two looks; processes that are not our children tell no event.
-const LOOK_PERIOD: Duration = Duration::from_millis(10);
 
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,8 @@ pub(crate) fn signal(processes: &[Process], signal: Signal) {
     }
 }
 
-/// Kills what `look` finds until it finds nothing; returns how many that were.
+/// Kills what `look` finds until it finds nothing; returns how many that were. Then no thread of theirs is left, and what they
+/// had opened or locked is free: `/proc` alone would show a process as empty before that.
 pub(super) fn kill_until_gone(look: impl Fn() -> Result<Vec<Process>>) -> Result<usize> {
     let deadline = Instant::now() + END_LIMIT;
     let mut killed = BTreeSet::new();
@@ -65,11 +66,36 @@ pub(super) fn kill_until_gone(look: impl Fn() -> Result<Vec<Process>>) -> Result
         if alive.is_empty() {
             return Ok(killed.len());
         }
-        if Instant::now() >= deadline {
-            bail!("processes do not end: {alive:?}");
+        // All of them first: they end side by side.
+        let ending = alive.iter().map(killed_one).collect::<Result<Vec<_>, _>>()?;
+        for (process, ending) in alive.iter().zip(ending) {
+            ensure!(ending.is_none_or(|ending| ended(&ending, deadline)), "{process:?} does not end");
+            killed.insert(process.pid);
         }
-        killed.extend(alive.iter().map(|process| process.pid));
-        signal(&alive, Signal::SIGKILL);
-        sleep(LOOK_PERIOD);
+    }
+}
+
+/// Kills a process; `None` where it is gone already.
+fn killed_one(process: &Process) -> rustix::io::Result<Option<OwnedFd>> {
+    let Some(pid) = rustix::process::Pid::from_raw(process.pid) else { return Ok(None) };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(ending) => {
+            // One that is ending anyway is as good.
+            let _ = pidfd_send_signal(&ending, rustix::process::Signal::KILL);
+            Ok(Some(ending))
+        }
+        Err(Errno::SRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a process (pidfd_open(2)) ends before the deadline.
+fn ended(process: &OwnedFd, deadline: Instant) -> bool {
+    loop {
+        let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok();
+        match poll(&mut [PollFd::new(process, PollFlags::IN)], left.as_ref()) {
+            Err(Errno::INTR) => {}
+            found => return found.is_ok_and(|found| found > 0),
+        }
     }
 }

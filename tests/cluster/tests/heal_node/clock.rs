@@ -16,9 +16,6 @@ const SLACK: i64 = 60;
 /// How long the clocks stay off: longer than it takes to find a silent node dead.
 const HOLD: Duration = Duration::from_secs(4);
 
-/// How long it may take until a busy machine leaves the nodes alone for one round.
-const PEACE: Duration = Duration::from_secs(120);
-
 /// How long a change may take to be seen on a busy machine.
 const SEEN: Duration = Duration::from_secs(60);
 
@@ -79,10 +76,7 @@ fn ready(object: &Value) -> Value {
 
 /// The leader is ahead and a follower behind, then the other way round.
 pub(crate) fn off(sandbox: &Sandbox, kubectl: &Kubectl, workload: &Workload) -> Result<()> {
-    [MINUTES, -MINUTES].into_iter().try_for_each(|ahead| {
-        // A machine that is short of time elects and misses somebody now and then; what a clock does, it does each time.
-        eventually("nothing else happens", PEACE, || round(sandbox, kubectl, workload, ahead))
-    })
+    [MINUTES, -MINUTES].into_iter().try_for_each(|ahead| round(sandbox, kubectl, workload, ahead))
 }
 
 /// The leader is so many minutes ahead and a follower as many behind, for a while.

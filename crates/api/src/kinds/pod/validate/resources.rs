@@ -17,8 +17,8 @@ use crate::{
     quantity::Quantity,
 };
 
-/// Names without a domain that resources of containers, quotas and volumes have.
-const STANDARD: &[&str] = &[
+/// Names without a domain that resources of containers, quotas and volumes have, beside [`COUNTED`].
+const MEASURED: &[&str] = &[
     "cpu",
     "memory",
     "ephemeral-storage",
@@ -30,18 +30,9 @@ const STANDARD: &[&str] = &[
     "limits.cpu",
     "limits.memory",
     "limits.ephemeral-storage",
-    "pods",
-    "resourcequotas",
-    "services",
-    "replicationcontrollers",
-    "secrets",
-    "configmaps",
-    "persistentvolumeclaims",
-    "services.nodeports",
-    "services.loadbalancers",
 ];
 
-/// Of those, what is counted.
+/// What is counted.
 const COUNTED: &[&str] = &[
     "pods",
     "resourcequotas",
@@ -163,6 +154,10 @@ pub(in crate::kinds) fn amount_value(name: &str, amount: &Value, path: &Path<'_>
     }
 }
 
+fn is_standard(name: &str) -> bool {
+    MEASURED.contains(&name) || COUNTED.contains(&name)
+}
+
 /// Whether Kubernetes itself knows the resource, by its name.
 fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
@@ -174,7 +169,7 @@ pub(in crate::kinds) fn resource_name(name: &str, path: &Path<'_>, errors: &mut 
     qualified(name, path, errors);
     if errors.0.len() == before
         && !name.contains('/')
-        && !STANDARD.contains(&name)
+        && !is_standard(name)
         && !name.trim_start_matches("requests.").starts_with(HUGE_PAGES)
     {
         errors.invalid(path, name, "must be a standard resource type or fully qualified");
@@ -186,7 +181,7 @@ pub(in crate::kinds) fn resource_name(name: &str, path: &Path<'_>, errors: &mut 
 pub(in crate::kinds) fn quota_name(name: &str, path: &Path<'_>, errors: &mut Errors) {
     resource_name(name, path, errors);
     let huge = name.trim_start_matches("requests.").starts_with(HUGE_PAGES);
-    if !name.contains('/') && !huge && !STANDARD.iter().any(|known| *known == name && name != "storage") {
+    if !name.contains('/') && !huge && (name == "storage" || !is_standard(name)) {
         errors.invalid(path, name, "must be a standard resource for quota");
     }
 }
