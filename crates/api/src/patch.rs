@@ -6,6 +6,8 @@
 
 #![allow(clippy::result_large_err, reason = "a refusal ends the request: it is moved once, and boxing it helps nobody")]
 
+mod quirk;
+
 use json_patch::PatchOperation;
 use serde_json::{Map, Value};
 
@@ -41,9 +43,12 @@ pub fn json(object: &mut Value, patch: &[u8]) -> Result<(), Status> {
         serde_json::from_value(patch).map_err(|error| Status::bad_request(error.to_string()))?;
     let mut result = object.clone();
     let mut copied = 0;
-    for operation in &patch.0 {
-        check_growth(&result, operation, &mut copied)?;
-        json_patch::patch_unsafe(&mut result, std::slice::from_ref(operation)).map_err(|_| unprocessable())?;
+    for operation in patch.0 {
+        check_growth(&result, &operation, &mut copied)?;
+        if !quirk::tests_absence(&result, &operation) {
+            let operation = quirk::from_the_start(&result, operation);
+            json_patch::patch_unsafe(&mut result, &[operation]).map_err(|_| unprocessable())?;
+        }
     }
     *object = result;
     Ok(())
@@ -140,6 +145,23 @@ mod tests {
         check_json(&json!(vec![json!({"op": "test", "path": "", "value": 1}); OPERATIONS_MAX + 1]), Err(413));
         let deepen = vec![json!({"op": "copy", "from": "/a", "path": "/a/b/0"}); 20];
         check_json(&json!(deepen), Err(422));
+    }
+
+    #[test]
+    fn takes_what_upstream_takes_beyond_the_rfc() {
+        let absent = |path: &str| json!([{"op": "test", "path": path, "value": null}]);
+        check_json(&absent("/a/c"), Ok(json!({"a": {"b": [1, 2]}})));
+        check_json(&absent("/a/b"), Err(422));
+        check_json(&absent("/x/c"), Err(422));
+        check_json(&absent("/a/b/2"), Err(422));
+        check_json(&json!([{"op": "test", "path": "/a/c", "value": 1}]), Err(422));
+        check_json(&json!([{"op": "remove", "path": "/a/b/-1"}]), Ok(json!({"a": {"b": [1]}})));
+        check_json(&json!([{"op": "add", "path": "/a/b/-1", "value": 3}]), Ok(json!({"a": {"b": [1, 2, 3]}})));
+        check_json(&json!([{"op": "add", "path": "/a/b/-2", "value": 3}]), Ok(json!({"a": {"b": [1, 3, 2]}})));
+        check_json(&json!([{"op": "replace", "path": "/a/b/-2", "value": 3}]), Ok(json!({"a": {"b": [3, 2]}})));
+        check_json(&json!([{"op": "copy", "from": "/a/b/-1", "path": "/c"}]), Ok(json!({"a": {"b": [1, 2]}, "c": 2})));
+        check_json(&json!([{"op": "move", "from": "/a/b/0", "path": "/a/b/-1"}]), Ok(json!({"a": {"b": [2, 1]}})));
+        check_json(&json!([{"op": "remove", "path": "/a/b/-3"}]), Err(422));
     }
 
     fn value() -> impl Strategy<Value = Value> {

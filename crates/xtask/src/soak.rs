@@ -25,6 +25,9 @@ pub(crate) struct Options {
     /// How often the leader is killed before that, for the figures of fail-over
     #[arg(long, default_value_t = 32)]
     kills: u32,
+    /// How often a machine loses power after that, for the figures of withdrawal
+    #[arg(long, default_value_t = 20)]
+    machines: u32,
 }
 
 /// Builds, breaks, judges.
@@ -38,6 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let program = |name: &str| built.get(name).with_context(|| format!("cargo built no {name}"));
     let mut command = Command::new(program("soak")?);
     command.args(["--hours", &options.hours.to_string(), "--seed", &options.seed.to_string()]);
-    command.args(["--kills", &options.kills.to_string()]).env("MESH_BIN", program("mesh")?);
+    command.args(["--kills", &options.kills.to_string()]);
+    command.args(["--machines", &options.machines.to_string()]).env("MESH_BIN", program("mesh")?);
     system::run(&mut command)
 }

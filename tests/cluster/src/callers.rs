@@ -13,6 +13,9 @@ const CALL_SECONDS: u32 = 1;
 /// How long the pods may take to run and call, on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
+/// Calls that are to be answered in a row before what failed counts as over.
+const STEADY: usize = 40;
+
 /// One call: the machine's uptime when it began, in seconds, and whether it was answered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Call {
@@ -31,7 +34,10 @@ impl Call {
 
 /// One pod a node, `caller-<node>`.
 #[derive(Debug)]
-pub struct Callers(Vec<String>);
+pub struct Callers {
+    nodes: Vec<String>,
+    script: String,
+}
 
 impl Callers {
     /// Starts one on each of these nodes, and waits until each has been answered. They stay whatever their node's state.
@@ -51,26 +57,60 @@ impl Callers {
             "while true; do t=$(cut -d\" \" -f1 /proc/uptime); \
              timeout {seconds} wget -q -O - {url} > /dev/null 2>&1; echo $t $?; usleep 50000; done"
         );
-        for node in nodes {
-            let pod = serde_json::json!({
-                "apiVersion": "v1", "kind": "Pod", "metadata": { "name": format!("caller-{node}") },
-                "spec": {
-                    "nodeSelector": { "kubernetes.io/hostname": node },
-                    "tolerations": [{ "operator": "Exists" }],
-                    "terminationGracePeriodSeconds": 0,
-                    "containers": [{ "name": "c", "image": crate::BUSYBOX, "command": ["sh", "-c", script] }],
-                },
-            });
-            kubectl.prints("create -f -", &pod.to_string(), &["created"])?;
-        }
-        let callers = Self(nodes.to_vec());
+        let callers = Self { nodes: nodes.to_vec(), script };
+        nodes.iter().try_for_each(|node| callers.create(kubectl, node))?;
+        callers.are_answered(kubectl, nodes)?;
+        Ok(callers)
+    }
+
+    fn create(&self, kubectl: &Kubectl, node: &str) -> Result<()> {
+        let pod =
+            on(node, "caller", serde_json::json!({ "image": crate::BUSYBOX, "command": ["sh", "-c", self.script] }));
+        kubectl.prints("create -f -", &pod.to_string(), &["created"]).map(drop)
+    }
+
+    fn are_answered(&self, kubectl: &Kubectl, nodes: &[String]) -> Result<()> {
         eventually("every caller is answered", START_LIMIT, || {
-            let calls = callers.calls(kubectl, nodes)?;
+            let calls = self.calls(kubectl, nodes)?;
             let silent: Vec<_> = calls.iter().filter(|(_, calls)| !calls.iter().any(Call::answered)).collect();
             ensure!(silent.is_empty(), "not answered: {silent:?}");
             Ok(())
+        })
+    }
+
+    /// A new caller in the place of a node's former one, which died with its machine; waits until it is answered.
+    ///
+    /// # Errors
+    /// As [`Callers::start`].
+    pub fn put_back(&self, kubectl: &Kubectl, node: &str) -> Result<()> {
+        kubectl.prints(&format!("delete pod caller-{node} --force --grace-period=0"), "", &[])?;
+        self.create(kubectl, node)?;
+        self.are_answered(kubectl, &[node.to_owned()])
+    }
+
+    /// Waits until each of these nodes' callers was answered many times in a row since then. Tells how long after it the last
+    /// call that failed began, in seconds; 0 where none did.
+    ///
+    /// # Errors
+    /// Where that takes longer than `limit`.
+    pub fn recovered(
+        &self,
+        kubectl: &Kubectl,
+        nodes: &[String],
+        since: f64,
+        limit: Duration,
+    ) -> Result<BTreeMap<String, f64>> {
+        let seen = eventually("calls succeed", limit, || {
+            let calls = self.calls(kubectl, nodes)?;
+            for (node, calls) in &calls {
+                let steady = calls.iter().rev().take_while(|call| call.answered() && call.at > since).count();
+                ensure!(steady >= STEADY, "{node}: {steady} answered in a row");
+            }
+            Ok(calls)
         })?;
-        Ok(callers)
+        let last =
+            |calls: Vec<Call>| calls.iter().rev().find(|call| !call.answered()).map_or(0.0, |call| call.at - since);
+        Ok(seen.into_iter().map(|(node, calls)| (node, last(calls).max(0.0))).collect())
     }
 
     /// All calls from these nodes so far.
@@ -79,12 +119,26 @@ impl Callers {
     /// Where a pod's output cannot be read.
     pub fn calls(&self, kubectl: &Kubectl, nodes: &[String]) -> Result<BTreeMap<String, Vec<Call>>> {
         let mut all = BTreeMap::new();
-        for node in self.0.iter().filter(|node| nodes.contains(node)) {
+        for node in self.nodes.iter().filter(|node| nodes.contains(node)) {
             let said = kubectl.prints(&format!("logs caller-{node}"), "", &[])?;
             all.insert(node.clone(), said.lines().filter_map(call).collect());
         }
         Ok(all)
     }
+}
+
+/// A pod `<name>-<node>` with one container that stays on its node, whatever the node's state.
+pub fn on(node: &str, name: &str, mut container: serde_json::Value) -> serde_json::Value {
+    container["name"] = "c".into();
+    serde_json::json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": format!("{name}-{node}"), "labels": { "app": name } },
+        "spec": {
+            "nodeSelector": { "kubernetes.io/hostname": node },
+            "tolerations": [{ "operator": "Exists" }],
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+        },
+    })
 }
 
 fn call(line: &str) -> Option<Call> {

@@ -18,9 +18,6 @@ const DEAD: &str = "node-3";
 /// How long calls may still fail after a machine died, in seconds: 5 are the aim, the rest is for a busy machine.
 const WITHDRAWN_SECONDS: f64 = 15.0;
 
-/// Calls that are to be answered in a row before endpoints count as withdrawn.
-const STEADY: usize = 40;
-
 /// How long its pods may take to run elsewhere: 15 s are the aim.
 const REPLACED: Duration = Duration::from_secs(60);
 
@@ -80,21 +77,10 @@ fn a_machine_without_power_leaves_services_and_its_pods_run_elsewhere() {
     steps.end();
 }
 
-/// Waits until each caller was answered many times in a row; the last failed call tells when the endpoints left.
+/// The last failed call tells when the endpoints left.
 fn withdrawn(kubectl: &Kubectl, callers: &Callers, nodes: &[String], died: f64) -> Result<()> {
-    let seen = eventually("calls succeed", REPLACED, || {
-        let calls = callers.calls(kubectl, nodes)?;
-        for (node, calls) in &calls {
-            let steady = calls.iter().rev().take_while(|call| call.answered() && call.at > died).count();
-            ensure!(steady >= STEADY, "{node}: {steady} answered in a row");
-        }
-        Ok(calls)
-    })?;
-    for (node, calls) in seen {
-        let failed: Vec<f64> =
-            calls.iter().filter(|call| !call.answered() && call.at > died).map(|call| call.at).collect();
-        let last = failed.last().map_or(0.0, |at| at - died);
-        println!("    {node}: {} calls failed, the last began {last:.2} s after the machine died", failed.len());
+    for (node, last) in callers.recovered(kubectl, nodes, died, REPLACED)? {
+        println!("    {node}: the last failed call began {last:.2} s after the machine died");
         ensure!(last < WITHDRAWN_SECONDS, "calls from {node} failed for {last:.1} s");
     }
     Ok(())

@@ -1,9 +1,11 @@
 //! Breaks a cluster of five nodes for hours while clients write, read and watch, and judges what they saw:
 //! `cargo xtask soak`. Main type: [`Options`]. Same seed, same faults; their effects differ.
 //!
-//! First the leader is killed again and again, for the figures of fail-over; then comes about one fault a minute.
+//! First the leader is killed again and again, for the figures of fail-over; then machines lose power one after the other, for
+//! the figures of withdrawal; then comes about one fault a minute.
 
 mod faults;
+mod machines;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -27,6 +29,7 @@ struct Options {
     hours: f64,
     seed: u64,
     kills: usize,
+    machines: usize,
 }
 
 /// What came of it, besides what the judge says.
@@ -34,6 +37,7 @@ struct Options {
 struct Account {
     faults: Vec<&'static str>,
     failovers: Vec<Duration>,
+    withdrawals: Vec<Duration>,
     failed: Vec<String>,
 }
 
@@ -48,7 +52,7 @@ fn main() -> ExitCode {
 }
 
 fn options() -> Result<Options> {
-    let mut options = Options { nodes: 5, hours: 1.0, seed: 1, kills: 32 };
+    let mut options = Options { nodes: 5, hours: 1.0, seed: 1, kills: 32, machines: 20 };
     let mut words = std::env::args().skip(1);
     while let Some(name) = words.next() {
         let value = words.next().with_context(|| format!("{name}: give a value"))?;
@@ -58,7 +62,8 @@ fn options() -> Result<Options> {
             "--hours" => options.hours = value.parse().with_context(wrong)?,
             "--seed" => options.seed = value.parse().with_context(wrong)?,
             "--kills" => options.kills = value.parse().with_context(wrong)?,
-            _ => bail!("{name}: unknown; there are --nodes, --hours, --seed and --kills"),
+            "--machines" => options.machines = value.parse().with_context(wrong)?,
+            _ => bail!("{name}: unknown; there are --nodes, --hours, --seed, --kills and --machines"),
         }
     }
     ensure!(options.nodes >= 3, "--nodes {}: give 3 or more, fewer survive nothing", options.nodes);
@@ -76,6 +81,8 @@ fn soak(options: &Options) -> Result<()> {
     for _ in 0..options.kills {
         one(&sandbox, &workload, &mut api, &mut Dice::new(0), &FAULTS[0], &mut account);
     }
+    account.withdrawals = machines::withdrawals(&sandbox, options.machines)?;
+    whole(&mut api, options.nodes)?;
     let mut dice = Dice::new(options.seed);
     let until = Instant::now() + Duration::from_secs_f64(options.hours * 3600.0);
     while Instant::now() < until {
@@ -144,13 +151,11 @@ fn tell(account: &Account) {
         let count = account.faults.iter().filter(|name| **name == fault.name).count();
         println!("  {count:>4} x {}", fault.name);
     }
-    let gaps = &account.failovers;
-    println!(
-        "leader killed to next write over {} kills: p50 {:.2?}, p90 {:.2?}, p99 {:.2?}, slowest {:.2?}",
-        gaps.len(),
-        percentile(gaps, 50),
-        percentile(gaps, 90),
-        percentile(gaps, 99),
-        percentile(gaps, 100)
-    );
+    spread("leader killed to next write", &account.failovers);
+    spread("machine without power to last failed call", &account.withdrawals);
+}
+
+fn spread(what: &str, times: &[Duration]) {
+    let [middle, most, nearly, all] = [50, 90, 99, 100].map(|share| percentile(times, share));
+    println!("{what}, {} times: p50 {middle:.2?}, p90 {most:.2?}, p99 {nearly:.2?}, longest {all:.2?}", times.len());
 }
