@@ -64,8 +64,11 @@ impl Callers {
     }
 
     fn create(&self, kubectl: &Kubectl, node: &str) -> Result<()> {
-        let pod =
-            on(node, "caller", serde_json::json!({ "image": crate::BUSYBOX, "command": ["sh", "-c", self.script] }));
+        let pod = pod_on(
+            node,
+            "caller",
+            serde_json::json!({ "image": crate::BUSYBOX, "command": ["sh", "-c", self.script] }),
+        );
         kubectl.prints("create -f -", &pod.to_string(), &["created"]).map(drop)
     }
 
@@ -128,7 +131,7 @@ impl Callers {
 }
 
 /// A pod `<name>-<node>` with one container that stays on its node, whatever the node's state.
-pub fn on(node: &str, name: &str, mut container: serde_json::Value) -> serde_json::Value {
+pub fn pod_on(node: &str, name: &str, mut container: serde_json::Value) -> serde_json::Value {
     container["name"] = "c".into();
     serde_json::json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": format!("{name}-{node}"), "labels": { "app": name } },

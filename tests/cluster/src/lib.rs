@@ -30,7 +30,7 @@ mod workload;
 pub use access::Access;
 pub use anonymous::anonymous;
 pub use binary::{hello, mesh, of_another_build};
-pub use callers::{Call, Callers, on, uptime};
+pub use callers::{Call, Callers, pod_on, uptime};
 pub use clients::{Client, clients};
 pub use cluster::{Cluster, named};
 pub use connection::{Answer, Connection};

@@ -11,11 +11,17 @@ use testkit::image::Image;
 /// As the registry's node sees it.
 const PRIVATE: &str = "127.0.0.1:5000/team/app:1";
 
+/// The same of the registry that wants a token.
+const BY_TOKEN: &str = "127.0.0.1:5002/team/app:1";
+
 /// A pod that waits for ever, as JSON.
 fn pod(name: &str, policy: &str, secrets: &[&str]) -> String {
+    pod_of(PRIVATE, name, policy, secrets)
+}
+
+fn pod_of(image: &str, name: &str, policy: &str, secrets: &[&str]) -> String {
     let secrets: Vec<_> = secrets.iter().map(|name| json!({ "name": name })).collect();
-    let container =
-        json!({ "name": "c", "image": PRIVATE, "imagePullPolicy": policy, "command": ["sleep", "1000000"] });
+    let container = json!({ "name": "c", "image": image, "imagePullPolicy": policy, "command": ["sleep", "1000000"] });
     // Where the registry is.
     let spec = json!({ "nodeName": "node-1", "terminationGracePeriodSeconds": 0, "imagePullSecrets": secrets, "containers": [container] });
     json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name }, "spec": spec }).to_string()
@@ -150,6 +156,26 @@ const SHARED: &[Row] = &[
     becomes("describe -n NS pod elsewhere", &["Failed to pull image", "Connection refused"]),
 ];
 
+/// A registry that leaves it to a token server to ask who it is.
+fn by_token(sandbox: &Sandbox, kubectl: &Kubectl) -> Result<()> {
+    run(kubectl, GONE)?;
+    let registry = Registry::start_with_tokens(sandbox.root(), &sandbox.namespace("node-1"))?;
+    registry.put("team/app", "1", Image::busybox(BY_TOKEN)?)?;
+    let [server, user, password] = registry.credentials();
+    let whose = format!("--docker-server={server} --docker-username={user} --docker-password={password}");
+    kubectl.prints(&format!("create secret docker-registry tokens -n a {whose}"), "", &["created"])?;
+    let denied = &[
+        becomes("describe -n NS pod asks", &["failed to fetch anonymous token: unexpected status: 401 Unauthorized"]),
+        row("delete -n NS pod asks", &["deleted"]),
+    ];
+    becomes_of(kubectl, "a", &pod_of(BY_TOKEN, "asks", "Always", &[]), denied)?;
+    ensure!(registry.tokens_given().is_empty(), "{:?}", registry.tokens_given());
+    becomes_of(kubectl, "a", &pod_of(BY_TOKEN, "asks", "Always", &["tokens"]), READY)?;
+    let given = registry.tokens_given();
+    ensure!(!given.is_empty() && given.iter().all(|scope| scope == "repository:team/app:pull"), "{given:?}");
+    run(kubectl, GONE)
+}
+
 /// No password is in a log or in what anybody may read of a pod.
 fn untold(sandbox: &Sandbox, kubectl: &Kubectl, registry: &Registry) -> Result<()> {
     let [_, _, password] = registry.credentials();
@@ -181,6 +207,7 @@ fn images_come_to_who_may_have_them_and_to_nobody_else() {
         becomes_of(&kubectl, "a", &pod("asks", "Always", &["legacy"]), READY)
     });
     steps.step("an account's secrets are its pods'", || ACCOUNT.iter().try_for_each(|row| row.run(&kubectl, "b")));
+    steps.step("a registry that wants tokens gets them from where it sends to", || by_token(&sandbox, &kubectl));
     let imported = Image::busybox(IMPORTED).unwrap();
     sandbox.import_on(&["node-1".into()], "imported", imported).unwrap();
     steps.step("what was imported on one node runs on all, what is private stays", || run(&kubectl, SHARED));

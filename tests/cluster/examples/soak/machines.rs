@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use cluster::{BUSYBOX, Callers, Kubectl, Sandbox, eventually, on, uptime};
+use cluster::{BUSYBOX, Callers, Kubectl, Sandbox, eventually, pod_on, uptime};
 
 /// How long calls may fail before it counts as lost service.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ pub(crate) fn withdrawals(sandbox: &Sandbox, machines: usize) -> Result<Vec<Dura
 }
 
 fn serve(kubectl: &Kubectl, node: &str) -> Result<()> {
-    let server = on(
+    let server = pod_on(
         node,
         "server",
         serde_json::json!({
