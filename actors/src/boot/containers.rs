@@ -18,14 +18,14 @@ pub(crate) fn open(config: &Config) -> Result<Option<Arc<dyn ContainerRuntime>>,
         return Ok(None);
     }
     let refuse = |error: &dyn Error| StartError::Runtime(chain(error));
-    // The binary logs its containers' output itself: `mesh logger`.
-    let logger = std::env::current_exe().map_err(|error| refuse(&error))?;
+    // The binary is also what runs beside containers: `mesh logger`, `mesh pause`.
+    let helper = std::env::current_exe().map_err(|error| refuse(&error))?;
     let containerd = ContainerdConfig {
         socket: config.containerd.socket.clone(),
         namespace: config.containerd.namespace.clone(),
         snapshotter: config.containerd.snapshotter.clone(),
         state: config.state_dir.join(STATE),
-        logger,
+        helper,
     };
     let containerd = Containerd::open(containerd).map_err(|error| refuse(&error))?;
     Ok(Some(Arc::new(containerd)))

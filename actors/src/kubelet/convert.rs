@@ -2,8 +2,8 @@
 
 use ::kubelet::{observed, spec};
 use runtime::{
-    ContainerSpec, ContainerState, Mount, Namespaces, PodRef, Propagation, Resources, SandboxId, SandboxSpec, Security,
-    User,
+    ContainerId, ContainerSpec, ContainerState, Mount, Namespaces, PodRef, Propagation, Resources, SandboxId,
+    SandboxSpec, Security, User,
 };
 
 /// As a plan sees it.
@@ -68,7 +68,12 @@ pub fn sandbox_spec(spec: &spec::SandboxSpec) -> SandboxSpec {
         pod: pod_ref(&spec.pod),
         attempt: spec.attempt,
         hostname: spec.hostname.clone(),
-        namespaces: Namespaces { network: spec.network.clone(), host_ipc: spec.host_ipc, host_pid: spec.host_pid },
+        namespaces: Namespaces {
+            network: spec.network.clone(),
+            host_ipc: spec.host_ipc,
+            host_pid: spec.host_pid,
+            shared_pid: spec.shared_pid,
+        },
         sysctls: spec.sysctls.clone(),
         cgroup_parent: spec.cgroup_parent.clone(),
         labels: spec.labels.clone(),
@@ -93,6 +98,7 @@ pub fn container_spec(spec: &spec::ContainerSpec) -> ContainerSpec {
         mounts: spec.mounts.iter().map(mount).collect(),
         resources: resources(&spec.resources),
         security: security(&spec.security),
+        beside: spec.beside.clone().map(ContainerId::from),
         tty: spec.tty,
         stdin: spec.stdin,
         stdin_once: spec.stdin_once,

@@ -28,6 +28,8 @@ pub struct SandboxSpec {
     pub host_ipc: bool,
     /// Share the host's process namespace.
     pub host_pid: bool,
+    /// One process namespace for all containers.
+    pub shared_pid: bool,
     /// Kernel settings of its namespaces.
     pub sysctls: BTreeMap<String, String>,
     /// The cgroup that holds the containers' cgroups, absolute, below the root of every hierarchy.
@@ -61,6 +63,8 @@ pub struct ContainerSpec {
     pub resources: Resources,
     /// Who it is and what it may do.
     pub security: Security,
+    /// The id of the container whose process namespace it joins.
+    pub beside: Option<String>,
     /// It gets a terminal.
     pub tty: bool,
     /// Somebody may attach to its standard input.

@@ -9,7 +9,6 @@ mod down;
 mod image;
 mod kubeconfig;
 mod leave;
-pub(crate) mod logger;
 mod ping;
 mod recover;
 mod remove;

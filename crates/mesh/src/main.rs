@@ -16,7 +16,7 @@ mod telemetry;
 use clap::Parser;
 
 fn main() -> std::process::ExitCode {
-    if let Some(code) = command::logger::run() {
+    if let Some(code) = runtime::helper_main() {
         return code;
     }
     let cli = cli::Cli::parse();

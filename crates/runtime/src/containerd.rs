@@ -77,8 +77,8 @@ pub struct ContainerdConfig {
     pub snapshotter: String,
     /// A folder for what a reboot ends, as `/run/mesh/containers`.
     pub state: PathBuf,
-    /// The program that runs [`crate::logger_main`] when its first argument is `logger`.
-    pub logger: PathBuf,
+    /// The program that calls [`crate::helper_main`] first.
+    pub helper: PathBuf,
 }
 
 /// A client of one containerd; clones share it.
@@ -131,7 +131,7 @@ impl Containerd {
             .create(&config.state)
             .map_err(RuntimeError::host(format!("make {}", config.state.display())))?;
         let host = Host::read().map_err(RuntimeError::host("read what this host grants"))?;
-        let pins = Pins::new(config.state.join("sandboxes"));
+        let pins = Pins::new(config.state.join("sandboxes"), config.helper.clone());
         let (images, import) = (Mutex::default(), tokio::sync::Mutex::default());
         let channel = channel(config.socket.clone());
         let (pulls, storing) = (tokio::sync::Semaphore::new(PULLS_MAX), Keyed::default());

@@ -3,7 +3,7 @@
 //! Main type: [`ContainerRuntime`], with two implementations that pass one suite: [`Containerd`] drives containerd's own
 //! gRPC API, [`MemoryRuntime`] is the twin for tests of those above. [`log`] holds what containers print. Networks are
 //! made elsewhere: a pod's network namespace comes in as a path. Left out as yet: seccomp
-//! profiles, process namespaces shared by a pod.
+//! profiles.
 
 mod archive;
 mod cgroup;
@@ -11,6 +11,7 @@ mod containerd;
 mod error;
 mod exec;
 mod handler;
+mod helper;
 mod host;
 mod ids;
 mod keyed;
@@ -18,6 +19,7 @@ mod labels;
 pub mod log;
 mod memory;
 mod oci;
+mod pause;
 mod pins;
 mod pull;
 mod registry;
@@ -29,8 +31,8 @@ pub use containerd::{Containerd, ContainerdConfig};
 pub use error::RuntimeError;
 pub use exec::{Exec, ExecControl, TerminalSize};
 pub use handler::{ContainerRuntime, Events, ImageSource, Part};
+pub use helper::helper_main;
 pub use ids::{ContainerId, SandboxId};
-pub use log::logger_main;
 pub use memory::{MemoryRuntime, Program};
 pub use pull::{Credentials, PullError, PullSecrets, SecretsError};
 pub use spec::{

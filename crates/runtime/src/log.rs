@@ -1,6 +1,6 @@
 //! What containers print: written by a process of its own, kept in files, read by anyone.
 //!
-//! [`logger_main`] is the program that containerd starts beside a container (`binary://`); [`LogReader`] reads what it
+//! `logger_main` is what containerd starts beside a container (`binary://`); [`LogReader`] reads what it
 //! wrote, also while it writes. Format: the CRI's log lines, see
 //! <https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md>.
 //! Left out: compressing rotated files.
@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use audience::HEAD_BYTES;
 pub use line::{Entry, Stream};
-pub use logger::{LoggerConfig, LoggerError, logger_main};
+pub use logger::{LoggerConfig, LoggerError};
+pub(crate) use logger::{WORD, logger_main};
 pub use reader::{LogError, LogReader, ReadOptions};
 pub use watcher::LogWatcher;
 

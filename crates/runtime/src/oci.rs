@@ -66,6 +66,8 @@ pub(crate) struct Input<'a> {
     pub(crate) ipc: PathBuf,
     pub(crate) uts: PathBuf,
     pub(crate) shm: PathBuf,
+    /// The process namespace that it is not the first in.
+    pub(crate) pid: Option<PathBuf>,
     pub(crate) cgroup: &'a Path,
     /// The host has one hierarchy.
     pub(crate) cgroup_unified: bool,
@@ -250,8 +252,10 @@ fn namespaces(input: &Input<'_>) -> Vec<Value> {
     if !input.namespaces.host_ipc {
         all.push(json!({ "type": "ipc", "path": input.ipc }));
     }
-    if !input.namespaces.host_pid {
-        all.push(json!({ "type": "pid" }));
+    match &input.pid {
+        _ if input.namespaces.host_pid => {}
+        Some(path) => all.push(json!({ "type": "pid", "path": path })),
+        None => all.push(json!({ "type": "pid" })),
     }
     if input.cgroup_unified && !input.spec.security.privileged {
         all.push(json!({ "type": "cgroup" }));

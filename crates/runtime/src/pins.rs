@@ -1,7 +1,7 @@
 //! A sandbox's namespaces, held by mounts and not by a process: nothing to start, to feed or to kill. Main type: [`Pins`].
 //!
 //! `<root>/<sandbox>/` has a file for each namespace, bound to it, and the pod's `/dev/shm`. The network namespace comes
-//! from elsewhere and is pinned there. Left out: a process namespace shared by a pod, which needs a process.
+//! from elsewhere and is pinned there. A process namespace shared by a pod is the exception: it needs a process ([`pause`]).
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,10 @@ use nix::{
     unistd::sethostname,
 };
 
-use crate::{SandboxId, SandboxSpec};
+use crate::{
+    SandboxId, SandboxSpec,
+    pause::{self, HELD, PID},
+};
 
 /// The size of a pod's `/dev/shm`, as every Kubernetes runtime has it.
 const SHM_OPTIONS: &str = "size=65536k,mode=1777";
@@ -35,12 +38,18 @@ const SHM: &str = "shm";
 #[derive(Clone, Debug)]
 pub(crate) struct Pins {
     root: PathBuf,
+    helper: PathBuf,
 }
 
 impl Pins {
-    /// `root` should be on a file system that a reboot empties.
-    pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root }
+    /// `root` should be on a file system that a reboot empties; `helper` calls [`crate::helper_main`] first.
+    pub(crate) fn new(root: PathBuf, helper: PathBuf) -> Self {
+        Self { root, helper }
+    }
+
+    /// The process namespace of all containers, where they share one.
+    pub(crate) fn pid(&self, id: &SandboxId) -> PathBuf {
+        self.folder(id).join(PID)
     }
 
     pub(crate) fn ipc(&self, id: &SandboxId) -> PathBuf {
@@ -63,6 +72,9 @@ impl Pins {
         self.remove(id)?;
         let folder = self.folder(id);
         fs::create_dir_all(&folder)?;
+        if spec.namespaces.shared_pid {
+            pause::start(&self.helper, &folder)?;
+        }
         let spec = spec.clone();
         // Namespaces are a thread's own: this one takes the new ones and ends with them.
         let made = thread::Builder::new().name("namespaces".into()).spawn(move || in_thread(&folder, &spec))?;
@@ -78,19 +90,21 @@ impl Pins {
             let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
             device(&folder.join(name)).is_none_or(|found| Some(found) != device(&folder))
         };
-        marked.is_some() && marked == boot_id().ok() && [IPC, UTS, SHM].iter().all(is_mounted)
+        let lives = || pause::lives(&folder).is_ok_and(|lives| lives != Some(false));
+        marked.is_some() && marked == boot_id().ok() && [IPC, UTS, SHM, PID].iter().all(is_mounted) && lives()
     }
 
     /// Takes it away. Blocking.
     pub(crate) fn remove(&self, id: &SandboxId) -> io::Result<()> {
         let folder = self.folder(id);
-        for name in [IPC, UTS, SHM] {
+        pause::end(&folder)?;
+        for name in [IPC, UTS, SHM, PID] {
             match umount2(&folder.join(name), MntFlags::MNT_DETACH) {
                 Ok(()) | Err(Errno::ENOENT | Errno::EINVAL) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        for name in [MARKER, IPC, UTS] {
+        for name in [MARKER, IPC, UTS, PID, HELD] {
             gone(fs::remove_file(folder.join(name)))?;
         }
         gone(fs::remove_dir(folder.join(SHM)))?;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::SandboxId;
+use crate::{ContainerId, SandboxId};
 
 /// Which pod something belongs to. Kept with it, so that a restarted caller finds its pods by listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Namespaces {
     pub host_ipc: bool,
     /// Share the host's process namespace.
     pub host_pid: bool,
+    /// One process namespace for all containers; else each has its own.
+    #[serde(default)]
+    pub shared_pid: bool,
 }
 
 /// The ground a pod's containers stand on: namespaces, host name, `/dev/shm`.
@@ -72,6 +75,8 @@ pub struct ContainerSpec {
     pub resources: Resources,
     /// Who it is and what it may do.
     pub security: Security,
+    /// It is in the process namespace of this container, which runs.
+    pub beside: Option<ContainerId>,
     /// It gets a terminal.
     pub tty: bool,
     /// It reads what those write who are attached to it.

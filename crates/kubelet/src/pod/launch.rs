@@ -11,7 +11,7 @@ use crate::{
     env::{self, EnvError, Sources},
     event::PodEvent,
     image::{self, Decision},
-    model::Kind,
+    model::{Container, Kind},
     observed::{Image, Reference, Sandbox},
     probe, resources, security,
     spec::ContainerSpec,
@@ -178,6 +178,7 @@ fn configure(
     for event in events {
         run.event(event);
     }
+    let beside = beside(run, container).map_err(EnvError::Config)?;
     let known = |name: &str| env.0.iter().find(|(one, _)| one == name).map(|(_, value)| value.as_str());
     let expanded = |words: &[String]| words.iter().map(|word| expand(word, known)).collect();
     let spec = ContainerSpec {
@@ -191,6 +192,7 @@ fn configure(
         mounts: mounts.mounts,
         resources: resources::bounds(pod, container, node.memory_bytes, node.pids_max),
         security,
+        beside,
         tty: container.tty,
         stdin: container.stdin,
         stdin_once: container.stdin_once,
@@ -199,6 +201,17 @@ fn configure(
         env,
     };
     Ok((mounts.prepare, spec))
+}
+
+/// Whose processes an ephemeral container is to see; the words are upstream's.
+fn beside(run: &Run<'_>, container: &Container) -> Result<Option<String>, String> {
+    let target = container.target_container_name.as_str();
+    let of_name = run.input.observed.containers.iter().filter(|one| one.name == target);
+    match of_name.max_by_key(|one| one.attempt) {
+        _ if target.is_empty() => Ok(None),
+        Some(found) => Ok(Some(found.id.clone())),
+        None => Err(format!("unable to find target container {target}")),
+    }
 }
 
 fn labels(view: &View<'_>) -> BTreeMap<String, String> {

@@ -63,7 +63,7 @@ impl Containerd {
         let stdin = record.labels.contains_key(labels::STDIN);
         let folder = self.streams(&record.id);
         let config = LoggerConfig { audience: Some(folder.join("out")), ..LoggerConfig::new(log.into()) };
-        let logger = self.shared.config.logger.clone();
+        let logger = self.shared.config.helper.clone();
         blocking("make a container's streams", move || {
             fs::create_dir_all(&folder)?;
             let text = |path: &Path| path.display().to_string();

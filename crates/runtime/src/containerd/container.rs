@@ -1,6 +1,12 @@
 //! Containers: made, started, stopped, listed, forgotten. What runs is in [`super::tasks`].
 
-use std::{fs::File, io::Read, path::Path, str::FromStr, time::Duration};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use containerd_client::{
     services::v1::{
@@ -50,7 +56,11 @@ impl Containerd {
         let rootfs = self.rootfs(id.as_str(), &image.chain).await?;
         let (passwd, group) = blocking("read an image's users", move || Ok(users(&rootfs))).await?;
         let user = oci::resolve(spec.security.user, &image.image.config.user, &passwd, &group)?;
-        let record = self.container_record(&id, spec, &sandbox, &image, user)?;
+        let beside = match &spec.beside {
+            Some(other) => Some(self.process_namespace(other).await?),
+            None => None,
+        };
+        let record = self.container_record(&id, spec, &sandbox, &image, (user, beside))?;
         self.create_record(record).await?;
         Ok(id)
     }
@@ -61,7 +71,7 @@ impl Containerd {
         spec: &ContainerSpec,
         sandbox: &Record,
         image: &Found,
-        user: oci::Resolved,
+        (user, beside): (oci::Resolved, Option<PathBuf>),
     ) -> Result<Record, RuntimeError> {
         let not_ours = || RuntimeError::NotFound { what: "sandbox", id: sandbox.id.clone() };
         let identity = Identity::from_labels(&sandbox.labels).ok_or_else(not_ours)?;
@@ -77,6 +87,7 @@ impl Containerd {
             ipc: pins.ipc(of),
             uts: pins.uts(of),
             shm: pins.shm(of),
+            pid: beside.or_else(|| namespaces.shared_pid.then(|| pins.pid(of))),
             cgroup: &cgroup,
             cgroup_unified: self.shared.cgroups.is_unified(),
             host: &self.shared.host,
@@ -114,6 +125,13 @@ impl Containerd {
             snapshot_key: id.to_string(),
             ..Record::default()
         })
+    }
+
+    /// The process namespace of a container that runs.
+    async fn process_namespace(&self, id: &ContainerId) -> Result<PathBuf, RuntimeError> {
+        let gone = || RuntimeError::Conflict { what: "container", id: id.to_string(), state: "does not run" };
+        let process = self.task(id.as_str()).await?.ok_or_else(gone)?;
+        Ok(Path::new("/proc").join(process.pid.to_string()).join("ns/pid"))
     }
 
     /// A container's root filesystem; made if it is not there, as when containerd took it for garbage.

@@ -37,6 +37,9 @@ const FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
 /// The default number of files kept: the kubelet's `containerLogMaxFiles`.
 const FILES_MAX: usize = 5;
 
+/// The word that containerd calls it by.
+pub(crate) const WORD: &str = "logger";
+
 /// What a logger is told, as one argument.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -68,7 +71,7 @@ impl LoggerConfig {
     #[must_use]
     pub(crate) fn uri(&self, program: &Path) -> String {
         let config = serde_json::to_string(self).expect("paths of logs are text");
-        format!("binary://{}?logger={}", percent_encode(&program.to_string_lossy(), b"/"), percent_encode(&config, b""))
+        format!("binary://{}?{WORD}={}", percent_encode(&program.to_string_lossy(), b"/"), percent_encode(&config, b""))
     }
 }
 
@@ -93,7 +96,7 @@ pub enum LoggerError {
 ///
 /// # Errors
 /// When it cannot start; then the container does not start either.
-pub fn logger_main(config: &str) -> Result<(), LoggerError> {
+pub(crate) fn logger_main(config: &str) -> Result<(), LoggerError> {
     let config: LoggerConfig = serde_json::from_str(config).map_err(LoggerError::Config)?;
     outlive_signals();
     let open = |path: &Path, options: &OpenOptions| {

@@ -24,6 +24,7 @@ fn describe(spec: &ContainerSpec, namespaces: &Namespaces) -> Result<Value, Runt
         ipc: "/pins/ipc".into(),
         uts: "/pins/uts".into(),
         shm: "/pins/shm".into(),
+        pid: namespaces.shared_pid.then(|| "/pins/pid".into()),
         cgroup: Path::new("/mesh/pod/c"),
         cgroup_unified: false,
         host: &host,
@@ -105,13 +106,16 @@ fn namespaces_are_the_pods_or_the_hosts() {
     };
     let network = Some(PathBuf::from("/run/netns/pod"));
     assert_eq!(kinds(&Namespaces { network, ..Namespaces::default() }), ["mount", "network", "uts", "ipc", "pid"]);
-    assert_eq!(kinds(&Namespaces { network: None, host_ipc: true, host_pid: true }), ["mount"]);
+    assert_eq!(kinds(&Namespaces { host_ipc: true, host_pid: true, ..Namespaces::default() }), ["mount"]);
+    let shared = Namespaces { host_ipc: true, shared_pid: true, ..Namespaces::default() };
+    let described = describe(&ContainerSpec::default(), &shared).expect("it can be");
+    assert_eq!(described["linux"]["namespaces"][1], json!({ "type": "pid", "path": "/pins/pid" }));
 }
 
 #[test]
 fn kernel_settings_of_the_host_are_refused() {
     let pod = Namespaces { network: Some("/n".into()), ..Namespaces::default() };
-    let host = Namespaces { network: None, host_ipc: true, host_pid: false };
+    let host = Namespaces { host_ipc: true, ..Namespaces::default() };
     let allowed = |name: &str, namespaces: &Namespaces| check_sysctls([name.to_owned()].iter(), namespaces).is_ok();
     assert!(allowed("net.ipv4.ip_forward", &pod) && allowed("kernel.shmmax", &pod));
     assert!(!allowed("net.ipv4.ip_forward", &host) && !allowed("kernel.shmmax", &host));

@@ -75,7 +75,7 @@ impl Host {
             namespace: format!("mesh-test-{}", std::process::id()),
             snapshotter: "overlayfs".into(),
             state: self.folder.path().join("pods"),
-            logger: env!("CARGO_BIN_EXE_container-logger").into(),
+            helper: env!("CARGO_BIN_EXE_container-helper").into(),
         };
         Containerd::connect(config).await.expect("connects")
     }

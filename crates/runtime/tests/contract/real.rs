@@ -6,7 +6,7 @@ use crate::{
     suite::{Pod, exit},
 };
 use runtime::{
-    ContainerRuntime, ContainerSpec, ContainerState, ExecSpec, Resources, Rlimit,
+    ContainerId, ContainerRuntime, ContainerSpec, ContainerState, ExecSpec, Resources, Rlimit, RuntimeError,
     log::{LogReader, LogWatcher, ReadOptions, log_path},
 };
 use std::{path::Path, sync::Arc, time::Duration};
@@ -102,6 +102,75 @@ async fn containers_have_the_pods_namespaces_and_their_own_limits() {
     let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
     assert_eq!(lines, [host_name.trim(), "33", "44", "44 7", "yes too", "512", "/dev/shm/shared"]);
     assert!(text.contains("err\n"));
+    host.stop().await;
+}
+
+/// What a command in a container prints.
+async fn said(pod: &Pod, id: &ContainerId, script: &str) -> String {
+    let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    let mut ran = pod.runtime.exec(id, &ExecSpec { command, ..ExecSpec::default() }).await.expect("runs");
+    let mut text = String::new();
+    ran.stdout.read_to_string(&mut text).await.expect("reads");
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn containers_see_each_others_processes_where_they_share_them() {
+    let Some(host) = Host::start().await else { return };
+    let client = host.connect().await;
+    client.import(&image::write(host.folder())).await.expect("imports");
+    let runtime: Arc<dyn ContainerRuntime> = Arc::new(client);
+    let mut wanted = crate::suite::sandbox_spec("shared");
+    wanted.namespaces.shared_pid = true;
+    let sandbox = runtime.run_sandbox(&wanted).await.expect("a sandbox");
+    let pod = Pod { runtime: runtime.clone(), sandbox };
+    let first = pod.run(&pod.spec("first", &["/bin/sleep", "1111"])).await;
+    // It leaves children behind when it ends.
+    let second = pod.run(&pod.spec("second", &["/bin/sh", "-c", "sleep 2222 & sleep 3333"])).await;
+    let seen = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; grep -h ^Uid: /proc/1/status";
+    let all = said(&pod, &first, seen).await;
+    for part in ["/pause ", "sleep 1111", "sleep 2222", "sleep 3333", "65535"] {
+        assert!(all.contains(part), "{part}: {all}");
+    }
+    assert_eq!(
+        said(&pod, &first, "ls /proc/1/root /proc/1/exe 2>&1; cat /proc/1/environ 2>&1")
+            .await
+            .matches("denied")
+            .count(),
+        3
+    );
+    // An orphan that ends is buried.
+    said(&pod, &first, "(sleep 0.01 &)").await;
+    let orphans = "while grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null; do usleep 1000; done; echo none";
+    assert!(said(&pod, &first, orphans).await.ends_with("none\n"));
+    runtime.stop(&second, Duration::ZERO).await.expect("stops");
+    exit(&runtime, &second).await;
+    let all = said(&pod, &first, seen).await;
+    assert!(all.contains("sleep 1111") && !all.contains("sleep 2222"), "{all}");
+    // Its restarted caller finds it as it is; without its first process it is none.
+    let ready = |all: Vec<runtime::Sandbox>| all.iter().any(|one| one.id == pod.sandbox && one.ready);
+    let again = host.connect().await;
+    assert!(ready(again.sandboxes().await.expect("lists")));
+    runtime.stop_sandbox(&pod.sandbox).await.expect("stops");
+    assert!(!ready(again.sandboxes().await.expect("lists")));
+    pod.end().await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_joins_the_processes_of_another() {
+    let Some(host) = Host::start().await else { return };
+    let pod = pod(&host, "beside").await;
+    let target = pod.run(&pod.spec("target", &["/bin/sleep", "1111"])).await;
+    let beside = |name: &str| ContainerSpec { beside: Some(target.clone()), ..pod.spec(name, &["/bin/sleep", "2222"]) };
+    let other = pod.run(&beside("other")).await;
+    let all = said(&pod, &other, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").await;
+    assert!(all.contains("sleep 1111") && all.contains("sleep 2222"), "{all}");
+    pod.runtime.stop(&target, Duration::ZERO).await.expect("stops");
+    exit(&pod.runtime, &target).await;
+    let late = pod.runtime.create(&beside("late")).await;
+    assert!(matches!(late, Err(RuntimeError::Conflict { state: "does not run", .. })), "{late:?}");
+    pod.end().await;
     host.stop().await;
 }
 

@@ -71,6 +71,22 @@ const PODS: &[Row] = &[
     row("debug -n NS talk --image=mesh.test/busybox:1 -c looks --profile=general --attach=false -- sleep 1", &[]),
     becomes("get -n NS pod talk -o jsonpath={.status.ephemeralContainerStatuses[*].state}", &["terminated"]),
     row("describe -n NS pod talk", &["Ephemeral Containers:", "looks:", "Started"]),
+    row(
+        "debug -n NS talk --image=mesh.test/busybox:1 -c sees --target=talk --profile=general --attach=false -- ps",
+        &[],
+    ),
+    becomes("logs -n NS talk -c sees", &["1 root", "sleep 1000000"]),
+    row(
+        "debug -n NS talk --copy-to=copy --image=mesh.test/busybox:1 -c sees --profile=general --attach=false -- sleep 1000000",
+        &[],
+    ),
+    row("wait -n NS --for=condition=Ready pod/copy --timeout=90s", &["condition met"]),
+    row("exec -n NS copy -c sees -- ps", &["1 65535", "/pause", "sleep 1000000"]),
+    row(
+        "debug -n NS node/node-1 --image=mesh.test/busybox:1 --profile=general --attach=false -- sh -c 'ls -d /host/etc; ps'",
+        &["Creating debugging pod node-debugger-node-1-"],
+    ),
+    becomes("get -n NS pods", &["node-debugger-node-1-", "Completed"]),
     row("events -n NS --for pod/talk", &["Scheduled", "Started"]),
     row("label -n NS pod talk tier=front", &["labeled"]),
     row("get -n NS pods -l tier=front -o name", &["pod/talk", "!pod/client"]),
