@@ -28,6 +28,8 @@ pub struct Type {
     pub atomic: bool,
     /// Sorted by name.
     pub fields: Box<[Field]>,
+    /// Places in `fields` of those that protobuf has, in the order of its numbers, embedded messages together.
+    numbered: Box<[u16]>,
 }
 
 /// A field of a built-in type.
@@ -165,6 +167,11 @@ impl Type {
     #[must_use]
     pub fn field(&self, json: &str) -> Option<&Field> {
         self.fields.binary_search_by(|field| field.name.cmp(json)).ok().map(|index| &self.fields[index])
+    }
+
+    /// The fields that protobuf has, in the order in which it writes them.
+    pub fn in_wire_order(&self) -> impl Iterator<Item = &Field> {
+        self.numbered.iter().map(|place| &self.fields[usize::from(*place)])
     }
 }
 

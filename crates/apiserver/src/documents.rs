@@ -8,10 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    http::{
-        accept::{self, Encoding},
-        body::ReplyBody,
-    },
+    http::{accept::Encoding, body::ReplyBody},
     render,
     serve::{Head, header_value, plain},
     shared::Shared,
@@ -67,11 +64,13 @@ pub(crate) async fn answer(shared: &Arc<Shared>, head: &Head) -> Result<Response
     }
 }
 
-/// A JSON (or YAML) document.
+/// A document, in the encoding that the client asks for; those that are of no kind (`/version`) have no protobuf.
 fn value(head: &Head, document: &Value) -> Result<Response<ReplyBody>, ApiError> {
-    let format = accept::negotiate(head.text(header::ACCEPT)).unwrap_or_default();
-    let body = render::encode(format.encoding, document);
-    Ok(plain(200, format.encoding.media_type(), ReplyBody::Full(body)))
+    let encoding = match head.encoding() {
+        Encoding::Protobuf if document.get("kind").is_none() => Encoding::Json,
+        encoding => encoding,
+    };
+    Ok(plain(200, encoding.media_type(), ReplyBody::Full(render::encode(encoding, document))))
 }
 
 fn found(head: &Head, document: Option<Value>) -> Result<Response<ReplyBody>, ApiError> {

@@ -1,4 +1,5 @@
-//! Writes answers in the negotiated format. Plain JSON of a stored object is spliced, never parsed.
+//! Writes answers in the negotiated format. Plain JSON of a stored object is spliced, never parsed; other formats are made once
+//! and shared.
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::{
 
 pub mod event;
 pub mod list;
+mod protobuf;
 pub mod table;
 
 /// What a rendering depends on beside the object.
@@ -65,6 +67,7 @@ impl Renderer {
     pub fn object(&self, object: &Object) -> Bytes {
         match object {
             Object::Stored(record) if self.verbatim() => record.render(),
+            Object::Stored(record) if self.format.encoding == Encoding::Protobuf => self.envelope(record),
             Object::Stored(record) => self.value(&object::served(self.kind, record)),
             Object::Made(value) => self.value(value),
         }
@@ -112,12 +115,13 @@ pub fn partial(object: &Value) -> Value {
 /// Writes a value.
 ///
 /// # Panics
-/// Never: a [`Value`] can be written both ways.
+/// In protobuf, for what is of no built-in kind, which nothing served is. Else never: a [`Value`] can be written both ways.
 #[must_use]
 pub fn encode(encoding: Encoding, value: &Value) -> Bytes {
     match encoding {
         Encoding::Json => serde_json::to_vec(value).expect("a Value is always JSON").into(),
         Encoding::Yaml => serde_saphyr::to_string(value).expect("a Value is always YAML").into(),
+        Encoding::Protobuf => api::protobuf::encode(value).expect("what is served is of a built-in kind").into(),
     }
 }
 

@@ -11,7 +11,7 @@ use tracing::error;
 use crate::{
     authn, authz, documents,
     http::{
-        accept,
+        accept::{self, Encoding},
         body::{self, ReplyBody},
         connection::{Handler, Peer},
         query::{Query, decode},
@@ -65,6 +65,11 @@ impl Head {
     pub(crate) fn text(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
+
+    /// How the client reads a Status, or a document that has no other views.
+    pub(crate) fn encoding(&self) -> Encoding {
+        accept::whole(self.text(header::ACCEPT))
+    }
 }
 
 impl Handler for Front {
@@ -86,7 +91,7 @@ impl Handler for Front {
     fn on_panic(&self) -> Response<ReplyBody> {
         error!("a request's handler panicked");
         let error = ApiError::internal("this request apparently caused a panic in the server");
-        refusal(&error)
+        refusal(Encoding::Json, &error)
     }
 }
 
@@ -105,7 +110,7 @@ async fn answer(shared: &Arc<Shared>, session: &Session, request: Request<Incomi
         Some(target) => object(shared, session, &head, target.clone(), verb, body).await,
         None => document(shared, session, &head).await,
     };
-    let mut response = answered.unwrap_or_else(|error| refusal(&error));
+    let mut response = answered.unwrap_or_else(|error| refusal(head.encoding(), &error));
     let id = audit.unwrap_or_else(|| header_value(&uuid::Uuid::new_v4().to_string()));
     response.headers_mut().insert("audit-id", id);
     shared.metrics.observe(target.as_ref(), verb, response.status().as_u16(), started.elapsed());
@@ -149,6 +154,9 @@ async fn object(
     let user = authn::user(shared, session, head).await?;
     let verb = verb.ok_or_else(ApiError::method_not_allowed)?;
     let format = accept::negotiate(head.text(header::ACCEPT)).ok_or_else(ApiError::not_acceptable)?;
+    if verb == Verb::Watch && format.encoding.stream_media_type().is_none() {
+        return Err(ApiError::no_such_stream());
+    }
     let _place = place(shared, verb)?;
     let body_type = media::body_type(verb, head.text(header::CONTENT_TYPE))?;
     let body = match verb.reads() {
@@ -189,7 +197,8 @@ fn written(shared: &Arc<Shared>, renderer: Renderer, reply: Reply) -> Response<R
                 let changes = feed.next().await?;
                 Some((writer.write(&changes), (feed, writer, open)))
             });
-            (encoding.media_type(), ReplyBody::Stream(stream.boxed()))
+            let media = encoding.stream_media_type().unwrap_or(encoding.media_type());
+            (media, ReplyBody::Stream(stream.boxed()))
         }
     };
     let mut response = plain(reply.code, media, body);
@@ -218,9 +227,9 @@ pub(crate) fn plain(code: u16, media: &'static str, body: ReplyBody) -> Response
 }
 
 /// A Status.
-pub(crate) fn refusal(error: &ApiError) -> Response<ReplyBody> {
-    let body = crate::render::encode(accept::Encoding::Json, &error.to_json());
-    let mut response = plain(error.code(), "application/json", ReplyBody::Full(body));
+pub(crate) fn refusal(encoding: Encoding, error: &ApiError) -> Response<ReplyBody> {
+    let body = crate::render::encode(encoding, &error.to_json());
+    let mut response = plain(error.code(), encoding.media_type(), ReplyBody::Full(body));
     if let Some(seconds) = error.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

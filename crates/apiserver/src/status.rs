@@ -15,7 +15,10 @@ use crate::http::body::{BodyError, MAX_BODY_BYTES};
 const RETRY_SECONDS: u32 = 1;
 
 /// Media types answers can be had in.
-const OFFERED: [&str; 2] = ["application/json", "application/yaml"];
+const OFFERED: [&str; 3] = ["application/json", "application/yaml", api::protobuf::MEDIA];
+
+/// Those that watches can be had in.
+const STREAMED: [&str; 2] = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
 
 /// An answer that says no.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,6 +146,12 @@ impl ApiError {
     #[must_use]
     pub fn not_acceptable() -> Self {
         Status::not_acceptable(&OFFERED).into()
+    }
+
+    /// 406 for a watch.
+    #[must_use]
+    pub fn no_such_stream() -> Self {
+        Status::not_acceptable(&STREAMED).into()
     }
 
     /// 415, naming what is taken.

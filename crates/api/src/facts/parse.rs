@@ -24,6 +24,7 @@ pub(super) fn table(text: &'static str) -> Table {
         }
     }
     for (one, fields) in types.iter_mut().zip(fields) {
+        one.numbered = numbered(&fields);
         one.fields = fields.into();
     }
     let with_kind = types.iter().zip(0..).filter_map(|(one, index)| Some((one.kind?, TypeId(index))));
@@ -32,9 +33,18 @@ pub(super) fn table(text: &'static str) -> Table {
     Table { types, kinds }
 }
 
+/// Places of the fields that have a number, in the order of their paths.
+fn numbered(fields: &[Field]) -> Box<[u16]> {
+    let with_number = fields.iter().zip(0..).filter_map(|(field, place)| Some((&*field.via, field.number?, place)));
+    let mut sorted: Vec<(&[u32], u32, u16)> = with_number.collect();
+    sorted.sort_unstable_by_key(|(via, number, _)| via.iter().chain([number]).copied().collect::<Vec<_>>());
+    sorted.into_iter().map(|(_, _, place)| place).collect()
+}
+
 fn head(line: &'static str) -> Type {
     let mut words = line.split(' ');
-    let mut one = Type { name: words.next().expect(TESTED), kind: None, atomic: false, fields: Box::default() };
+    let name = words.next().expect(TESTED);
+    let mut one = Type { name, kind: None, atomic: false, fields: Box::default(), numbered: Box::default() };
     for word in words {
         match word.split_once('=') {
             Some(("kind", path)) => one.kind = Some(kind(path)),

@@ -1,4 +1,4 @@
-//! Protobuf's encoding: tagged fields of numbers and byte strings.
+//! Protobuf's encoding: tagged fields of numbers and byte strings. Main types: [`Reader`], [`Writer`].
 //! Spec: <https://protobuf.dev/programming-guides/encoding/>. Leaves out groups, which are refused.
 
 use super::DecodeError;
@@ -106,4 +106,84 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+/// Wire types, as tags have them.
+const VARINT: u32 = 0;
+const FIXED64: u32 = 1;
+const BYTES: u32 = 2;
+
+/// Writes the fields of a message one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    out: Vec<u8>,
+}
+
+impl Writer {
+    /// Goes on after `out`.
+    pub(super) fn after(out: Vec<u8>) -> Self {
+        Self { out }
+    }
+
+    /// What was written.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// A string, bytes or a whole message.
+    pub(super) fn bytes(&mut self, number: u32, content: &[u8]) {
+        self.head(number, content.len());
+        self.out.extend_from_slice(content);
+    }
+
+    /// What stands before `length` bytes that follow elsewhere.
+    pub(super) fn head(&mut self, number: u32, length: usize) {
+        self.tag(number, BYTES);
+        self.varint(length as u64);
+    }
+
+    /// A varint. Signed numbers are sign-extended to 64 bits.
+    pub(super) fn number(&mut self, number: u32, value: i64) {
+        self.tag(number, VARINT);
+        self.varint(value.cast_unsigned());
+    }
+
+    /// A number with a fraction.
+    pub(super) fn double(&mut self, number: u32, value: f64) {
+        self.tag(number, FIXED64);
+        self.out.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// A message: its content is written after this, and [`Writer::close`] is told what this returned.
+    pub(super) fn open(&mut self, number: u32) -> usize {
+        self.tag(number, BYTES);
+        self.out.push(0);
+        self.out.len()
+    }
+
+    /// Ends the message that began at `start`: puts its length before it, for which one byte was kept.
+    pub(super) fn close(&mut self, start: usize) {
+        let length = self.out.len() - start;
+        let mut written = Self::default();
+        written.varint(length as u64);
+        drop(self.out.splice(start - 1..start, written.out));
+    }
+
+    fn tag(&mut self, number: u32, kind: u32) {
+        self.varint(u64::from(number << 3 | kind));
+    }
+
+    /// Seven bits a byte, the lowest first.
+    fn varint(&mut self, mut value: u64) {
+        while value > 0x7f {
+            self.out.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.out.push(value as u8);
+    }
+}
+
+/// Bytes that a length takes.
+pub(super) fn varint_len(length: usize) -> usize {
+    (usize::BITS - (length | 1).leading_zeros()).div_ceil(7) as usize
 }

@@ -28,8 +28,8 @@ impl Random {
         ((mixed ^ (mixed >> 31)) % end as u64) as usize
     }
 
-    const fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
+    fn one_of<T: Clone>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())].clone()
     }
 }
 
@@ -46,7 +46,7 @@ struct Draw<'a> {
 impl Draw<'_> {
     fn object(&mut self, ty: &'static Type, depth: usize) -> Value {
         let mut object = Map::new();
-        for field in ty.fields.iter().filter(|field| field.name != "managedFields") {
+        for field in &ty.fields {
             let chosen = field.required || self.random.below(SAID_ONE_IN) == 0;
             if let (true, true, Some(left)) = (chosen, (self.said)(field), depth.checked_sub(1))
                 && let Some(value) = self.field(field, left)
@@ -105,13 +105,10 @@ impl Draw<'_> {
                 }
                 map.into()
             }
-            Shape::Any
-            | Shape::RawExtension
-            | Shape::FieldsV1
-            | Shape::Json
-            | Shape::SchemaOrArray
-            | Shape::SchemaOrBool
-            | Shape::SchemaOrStrings => return None,
+            Shape::Any | Shape::RawExtension | Shape::FieldsV1 | Shape::Json => json!({ "f:a": { ".": [number] } }),
+            Shape::SchemaOrArray => self.random.one_of(&[json!({ "type": "a" }), json!([{ "type": "a" }, {}])]),
+            Shape::SchemaOrBool => self.random.one_of(&[json!({ "type": "a" }), json!(true), json!(false)]),
+            Shape::SchemaOrStrings => self.random.one_of(&[json!({ "type": "a" }), json!(["a", "b"])]),
         })
     }
 }

@@ -99,9 +99,12 @@ fn part(kind: &Kind, sub: &Subresource) -> Value {
 pub(super) fn aggregated_version(head: &Head) -> Option<&'static str> {
     let header = head.text(header::ACCEPT)?;
     for range in accept::ranges(header) {
+        let json = range.encoding() == Some(Encoding::Json);
         match (range.parameter("as"), range.parameter("g"), range.parameter("v")) {
-            (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2")) => return Some("v2"),
-            (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2beta1")) => return Some("v2beta1"),
+            (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2")) if json => return Some("v2"),
+            (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2beta1")) if json => {
+                return Some("v2beta1");
+            }
             (None, ..) if range.encoding().is_some() => return None,
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Writes watch events, one JSON document a line; each is encoded once for all its watchers.
+//! Writes watch events, one JSON document a line, or one frame in protobuf; each is encoded once for all its watchers.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -43,8 +43,16 @@ impl EventWriter {
             Change::Added(record) => self.event("ADDED", record, record.modified),
             Change::Modified(record) => self.event("MODIFIED", record, record.modified),
             Change::Deleted(record, revision) => self.event("DELETED", record, *revision),
-            Change::Bookmark { revision, initial } => line("BOOKMARK", &self.bookmark(*revision, *initial)),
-            Change::Failed(error) => line("ERROR", &error.to_json()),
+            Change::Bookmark { revision, initial } => self.made("BOOKMARK", &self.bookmark(*revision, *initial)),
+            Change::Failed(error) => self.made("ERROR", &error.to_json()),
+        }
+    }
+
+    /// An event whose object is no record.
+    fn made(&self, kind: &str, object: &Value) -> Bytes {
+        match self.renderer.format.encoding {
+            Encoding::Protobuf => api::protobuf::frame(kind, &[&encode(Encoding::Protobuf, object)]).into(),
+            Encoding::Json | Encoding::Yaml => line(kind, object),
         }
     }
 
@@ -60,6 +68,9 @@ impl EventWriter {
             return line(kind, &table);
         }
         renderer.cache.get(renderer.key(record, revision, Form::Event(kind)), || {
+            if renderer.format.encoding == Encoding::Protobuf {
+                return renderer.frame(kind, record, revision);
+            }
             let mut out = Vec::with_capacity(record.body.rendered_bound() + 64);
             out.extend_from_slice(b"{\"type\":\"");
             out.extend_from_slice(kind.as_bytes());

@@ -24,6 +24,7 @@ impl Renderer {
             (Shape::Table, encoding) => ReplyBody::Full(encode(encoding, &table::of_list(&self, &items))),
             (_, Encoding::Yaml) => ReplyBody::Full(self.yaml(items)),
             (_, Encoding::Json) => self.joined(items),
+            (_, Encoding::Protobuf) => super::protobuf::list(self, items),
         }
     }
 
@@ -49,11 +50,16 @@ impl Renderer {
         ReplyBody::Stream(stream::iter([first]).chain(rest).boxed())
     }
 
-    fn list_head(&self, items: &Items) -> Vec<u8> {
-        let (kind, version) = match self.format.shape {
+    /// Kind and `apiVersion` of a list.
+    pub(super) fn list_kind(&self) -> (&'static str, String) {
+        match self.format.shape {
             Shape::Partial => ("PartialObjectMetadataList", "meta.k8s.io/v1".to_owned()),
             _ => (self.kind.list_kind, self.kind.api_version()),
-        };
+        }
+    }
+
+    fn list_head(&self, items: &Items) -> Vec<u8> {
+        let (kind, version) = self.list_kind();
         let head = json!({ "apiVersion": version, "kind": kind, "metadata": list_metadata(items) });
         let mut out = serde_json::to_vec(&head).expect("a Value is always JSON");
         out.pop();

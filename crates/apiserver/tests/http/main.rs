@@ -8,6 +8,7 @@ mod endings;
 mod faulty;
 mod identity;
 mod limits;
+mod protobuf;
 mod proxy;
 mod replay;
 mod watches;

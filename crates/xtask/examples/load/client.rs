@@ -20,8 +20,11 @@ const WINDOW: u32 = 16 << 20;
 /// Namespaces in which everything is made.
 const NAMESPACES: &str = "/api/v1/namespaces";
 
-/// The media type of what is sent and asked for, patches apart.
+/// The media type of what is sent and asked for, patches and [`PROTOBUF`] apart.
 pub(crate) const JSON: &str = "application/json";
+
+/// What client-go asks for.
+pub(crate) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf,application/json";
 
 /// What a kubeconfig holds, ready for TLS.
 pub(crate) struct Identity(Arc<ClientConfig>);
@@ -75,7 +78,7 @@ impl Client {
         Ok(Self { sender, authority: authority.into() })
     }
 
-    /// Sends a request; fails on any answer but success.
+    /// Sends a request; fails on any answer but success. `media` is what is sent, or, without a body, what is asked for.
     ///
     /// # Errors
     /// With the server's words.
@@ -86,11 +89,12 @@ impl Client {
         media: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>> {
+        let accepted = if method == Method::GET { media } else { JSON };
         let request = Request::builder()
             .method(method)
             .uri(format!("https://{}{path}", self.authority))
             .header(header::CONTENT_TYPE, media)
-            .header(header::ACCEPT, JSON)
+            .header(header::ACCEPT, accepted)
             .body(Full::new(body))?;
         let response = self.sender.clone().send_request(request).await?;
         if response.status().is_success() {

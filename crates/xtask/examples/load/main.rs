@@ -2,7 +2,7 @@
 //!
 //! `load WHAT COUNT SERVER KUBECONFIG PIDS SECONDS` prints a [`Sample`] as JSON, with the processor time that the processes PIDS
 //! (`1,2`) took for an operation. COUNT is the number of clients, or of operations. Closed loops over HTTP/2: a client sends
-//! when it has its answer. Leaves out protobuf and rates given from outside.
+//! when it has its answer. Leaves out rates given from outside.
 
 mod client;
 mod events;
@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use client::{Client, Identity};
+use client::{Client, Identity, JSON, PROTOBUF};
 use sample::Sample;
 
 /// Whom to load, and how much.
@@ -56,9 +56,11 @@ async fn main() -> Result<()> {
 async fn run(what: &str, target: &Target) -> Result<Sample> {
     match what {
         "create" => requests::create(target).await,
-        "get" => requests::get(target).await,
+        "get" => requests::get(target, JSON).await,
+        "get-protobuf" => requests::get(target, PROTOBUF).await,
         "patch" => requests::patch(target).await,
-        "list" => requests::list(target).await,
+        "list" => requests::list(target, JSON).await,
+        "list-protobuf" => requests::list(target, PROTOBUF).await,
         "watchers" => watchers::run(target).await,
         "schedule" => schedule::run(target).await,
         "pods" => pods::run(target).await,

@@ -48,14 +48,14 @@ pub(crate) async fn create(target: &Target) -> Result<Sample> {
     .await
 }
 
-/// Reads of single objects, by `count` clients.
+/// Reads of single objects in a media type, by `count` clients.
 ///
 /// # Errors
 /// On the first request that fails.
-pub(crate) async fn get(target: &Target) -> Result<Sample> {
+pub(crate) async fn get(target: &Target, media: &'static str) -> Result<Sample> {
     fill(&target.client).await?;
-    measure(target, |client, number| async move {
-        client.call(Method::GET, &path(number), JSON, Bytes::new()).await.map(drop)
+    measure(target, move |client, number| async move {
+        client.call(Method::GET, &path(number), media, Bytes::new()).await.map(drop)
     })
     .await
 }
@@ -73,18 +73,18 @@ pub(crate) async fn patch(target: &Target) -> Result<Sample> {
     .await
 }
 
-/// So many lists of the collection, by one client.
+/// So many lists of the collection in a media type, by one client.
 ///
 /// # Errors
 /// On the first request that fails.
-pub(crate) async fn list(target: &Target) -> Result<Sample> {
+pub(crate) async fn list(target: &Target, media: &str) -> Result<Sample> {
     fill(&target.client).await?;
     // Only the first so many: creates may have left more.
     let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps?limit={LISTED}");
     let (start, cpu, mut latencies) = (Instant::now(), cpu_microseconds(&target.pids)?, Vec::new());
     for _ in 0..target.count {
         let sent = Instant::now();
-        target.client.call(Method::GET, &path, JSON, Bytes::new()).await?;
+        target.client.call(Method::GET, &path, media, Bytes::new()).await?;
         latencies.push(sent.elapsed());
     }
     let (elapsed, cpu) = (start.elapsed(), cpu_microseconds(&target.pids)? - cpu);

@@ -50,11 +50,14 @@ pub(super) const YAML: Target = Target {
     },
 };
 
-/// Protobuf, which must be sound JSON once read.
+/// Protobuf, which must be sound JSON once read, and can be written again.
 pub(super) const PROTOBUF: Target = Target {
     name: "protobuf body",
     run: |bytes| {
         if let Ok(object) = api::protobuf::decode(bytes) {
+            let written = api::protobuf::encode(&object);
+            let again = written.map(|body| api::protobuf::decode(&body).is_ok());
+            assert!(again != Some(false), "what was read and written cannot be read: {object}");
             pod(object);
         }
     },

@@ -1,0 +1,333 @@
+//! Answers in protobuf, as client-go asks for them: each says what the answer in JSON says.
+
+use api::protobuf::{self, MEDIA};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::Cluster,
+    wire::{Answer, Ask, BOTH, Connection, Protocol, ask, check},
+};
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// What client-go says it reads.
+const ACCEPT: &str = "application/vnd.kubernetes.protobuf,application/json";
+
+/// What client-go's metadata client says it reads.
+const METADATA: &str =
+    "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+
+/// Fields of a message that are strings or messages. A reader of our own, so that the program's is not judged by itself.
+fn fields(mut bytes: &[u8]) -> Vec<(u64, &[u8])> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let tag = varint(&mut bytes);
+        match tag & 7 {
+            0 => _ = varint(&mut bytes),
+            2 => {
+                let length = varint(&mut bytes) as usize;
+                let (content, rest) = bytes.split_at(length);
+                found.push((tag >> 3, content));
+                bytes = rest;
+            }
+            other => panic!("no type {other} is expected"),
+        }
+    }
+    found
+}
+
+fn varint(bytes: &mut &[u8]) -> u64 {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (first, rest) = bytes.split_first().unwrap();
+        *bytes = rest;
+        value |= u64::from(first & 0x7f) << shift;
+        if first & 0x80 == 0 {
+            break;
+        }
+    }
+    value
+}
+
+/// `apiVersion`, `kind` and message of an answer.
+fn opened(body: &[u8]) -> (String, String, &[u8]) {
+    let envelope = fields(body.strip_prefix(b"k8s\0").unwrap());
+    let [(1, meta), (2, raw), (3, b""), (4, b"")] = envelope.as_slice() else { panic!("{envelope:?}") };
+    let text = |wanted| fields(meta).iter().find(|(number, _)| *number == wanted).map_or(&b""[..], |(_, text)| text);
+    let text = |wanted| String::from_utf8(text(wanted).to_vec()).unwrap();
+    (text(1), text(2), raw)
+}
+
+/// A message as the object of this kind that it is.
+fn object(api_version: &str, kind: &str, message: &[u8]) -> Value {
+    let head = protobuf::envelope(api_version, kind, message.len());
+    protobuf::decode(&[&head, message, protobuf::TAIL].concat()).unwrap()
+}
+
+/// The objects of a list that are of `kind`, and its `metadata`.
+fn listed(body: &[u8], kind: &str) -> (Vec<Value>, Value) {
+    let (api_version, list_kind, raw) = opened(body);
+    assert_eq!(list_kind, format!("{kind}List"));
+    let parts = fields(raw);
+    let items = parts.iter().filter(|(number, _)| *number == 2).map(|(_, item)| object(&api_version, kind, item));
+    // `metadata` of a Status is that of a list.
+    let status = [b"\x0a", &[parts[0].1.len() as u8][..], parts[0].1].concat();
+    (items.collect(), object("v1", "Status", &status)["metadata"].take())
+}
+
+fn reading(line: &str) -> Ask {
+    ask(line).with("accept", ACCEPT)
+}
+
+fn map(name: &str) -> Value {
+    json!({ "metadata": { "name": name, "labels": { "a": "b" } }, "data": { "k": "v" } })
+}
+
+async fn told(connection: &mut Connection, ask: Ask, code: u16) -> Value {
+    let answer = check(connection, ask, code, "").await;
+    assert_eq!(answer.header("content-type"), MEDIA, "{}", answer.text());
+    let (api_version, kind, message) = opened(&answer.body);
+    // The oldest document says no version, in JSON neither.
+    object(if api_version.is_empty() { "v1" } else { &api_version }, &kind, message)
+}
+
+async fn json(connection: &mut Connection, line: &str) -> Answer {
+    check(connection, ask(line), 200, "{").await
+}
+
+#[tokio::test]
+async fn every_verb_answers_in_protobuf() {
+    let cluster = Cluster::new().await;
+    for protocol in BOTH {
+        let mut admin = cluster.admin(protocol).await;
+        let path = format!("{MAPS}/a{}", protocol.alpn().len());
+        let name = path.rsplit('/').next().unwrap().to_owned();
+        let sent =
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": { "k": "v" } });
+        let body = protobuf::encode(&sent).unwrap();
+        let made =
+            told(&mut admin, reading(&format!("POST {MAPS}")).with("content-type", MEDIA).bytes(body), 201).await;
+        assert_eq!(made, json(&mut admin, &format!("GET {path}")).await.json());
+        assert_eq!((&made["kind"], &made["data"]["k"]), (&json!("ConfigMap"), &json!("v")));
+        let patch = reading(&format!("PATCH {path}")).with("content-type", "application/merge-patch+json");
+        let patched = told(&mut admin, patch.bytes(r#"{"data":{"k":"w"}}"#), 200).await;
+        assert_eq!(patched, told(&mut admin, reading(&format!("GET {path}")), 200).await);
+        assert_eq!(patched["data"]["k"], "w");
+        let put = told(&mut admin, reading(&format!("PUT {path}")).json(&map(&name)), 200).await;
+        assert_eq!(put["metadata"]["labels"]["a"], "b");
+        let stale = json!({ "metadata": { "name": name, "resourceVersion": "1" } });
+        let refused = told(&mut admin, reading(&format!("PUT {path}")).json(&stale), 409).await;
+        assert_eq!(
+            (&refused["kind"], &refused["reason"], &refused["code"]),
+            (&json!("Status"), &json!("Conflict"), &json!(409))
+        );
+        let deleted = told(&mut admin, reading(&format!("DELETE {path}")), 200).await;
+        assert_eq!((&deleted["status"], &deleted["details"]["kind"]), (&json!("Success"), &json!("configmaps")));
+        let absent = told(&mut admin, reading(&format!("GET {path}")), 404).await;
+        assert_eq!(absent["message"], format!("configmaps {name:?} not found"));
+    }
+}
+
+#[tokio::test]
+async fn each_kind_of_answer_has_its_type() {
+    let cluster = Cluster::new().await;
+    let mut admin = cluster.admin(Protocol::H2).await;
+    let dry = "/api/v1/namespaces/default/serviceaccounts/a/token?dryRun=All";
+    check(
+        &mut admin,
+        ask("POST /api/v1/namespaces/default/serviceaccounts").json(&json!({ "metadata": { "name": "a" } })),
+        201,
+        "",
+    )
+    .await;
+    let review = json!({ "spec": { "resourceAttributes": { "verb": "get", "resource": "pods" } } });
+    let template =
+        json!({ "metadata": { "labels": { "a": "b" } }, "spec": { "containers": [{ "name": "c", "image": "i" }] } });
+    let deployment = json!({ "metadata": { "name": "d" }, "spec": { "replicas": 3,
+        "selector": { "matchLabels": { "a": "b" } }, "template": template } });
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let post = |path: &str, body: &Value| reading(&format!("POST {path}")).json(body);
+    let get = |path: &str| reading(&format!("GET {path}"));
+    let rows = [
+        (post(dry, &json!({ "spec": {} })), 201, "TokenRequest", "/spec/expirationSeconds", json!(3600)),
+        (
+            post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review),
+            201,
+            "SelfSubjectAccessReview",
+            "/status/allowed",
+            json!(true),
+        ),
+        (
+            post("/apis/authentication.k8s.io/v1/selfsubjectreviews", &json!({})),
+            201,
+            "SelfSubjectReview",
+            "/status/userInfo/username",
+            json!("admin"),
+        ),
+        (post(deployments, &deployment), 201, "Deployment", "/spec/strategy/rollingUpdate/maxSurge", json!("25%")),
+        (get(&format!("{deployments}/d/scale")), 200, "Scale", "/spec/replicas", json!(3)),
+        (
+            get(&format!("{deployments}/d/status")),
+            200,
+            "Deployment",
+            "/spec/template/spec/containers/0/name",
+            json!("c"),
+        ),
+        (get("/api"), 200, "APIVersions", "/versions", json!(["v1"])),
+        (get("/apis/apps"), 200, "APIGroup", "/preferredVersion/version", json!("v1")),
+        (get("/apis/apps/v1"), 200, "APIResourceList", "/groupVersion", json!("apps/v1")),
+        (get("/apis"), 200, "APIGroupList", "/groups/0/versions/0/version", json!("v1")),
+        (get("/apis/apps/v1/nothings"), 404, "Status", "/reason", json!("NotFound")),
+        (
+            post(deployments, &json!({ "metadata": { "name": "e" } })),
+            422,
+            "Status",
+            "/details/causes/0/field",
+            json!("spec.selector"),
+        ),
+        (get(&format!("{MAPS}?limit=x")), 400, "Status", "/status", json!("Failure")),
+        (get(&format!("{MAPS}?watch=1&resourceVersion=x")), 400, "Status", "/status", json!("Failure")),
+    ];
+    for (request, code, kind, pointer, expect) in rows {
+        let answer = told(&mut admin, request, code).await;
+        assert_eq!((&answer["kind"], answer.pointer(pointer)), (&json!(kind), Some(&expect)), "{answer}");
+    }
+    let plain = check(&mut admin, get("/version"), 200, "\"major\":\"1\"").await;
+    assert_eq!(plain.header("content-type"), "application/json");
+    let table =
+        "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1,application/json;as=Table;g=meta.k8s.io;v=v1";
+    check(&mut admin, ask(&format!("GET {MAPS}")).with("accept", table), 200, "\"kind\":\"Table\"").await;
+    let yaml = ask(&format!("GET {MAPS}?watch=1")).with("accept", "application/yaml");
+    check(&mut admin, yaml, 406, "application/vnd.kubernetes.protobuf;stream=watch").await;
+}
+
+#[tokio::test]
+async fn a_list_is_joined_of_its_items() {
+    let cluster = Cluster::new().await;
+    let mut admin = cluster.admin(Protocol::H2).await;
+    for (number, size) in [(1, 1), (2, 200 << 10), (3, 1), (4, 200 << 10), (5, 1)] {
+        let large = json!({ "metadata": { "name": format!("m{number}") }, "data": { "k": "v".repeat(size) } });
+        check(&mut admin, ask(&format!("POST {MAPS}")).json(&large), 201, "").await;
+    }
+    for query in ["", "?limit=1", "?limit=3", "?labelSelector=none", "?fieldSelector=metadata.name%3Dm2"] {
+        let wanted = json(&mut admin, &format!("GET {MAPS}{query}")).await.json();
+        let zipped = reading(&format!("GET {MAPS}{query}")).with("accept-encoding", "gzip");
+        let zipped = check(&mut admin, zipped, 200, "").await;
+        let answer = check(&mut admin, reading(&format!("GET {MAPS}{query}")), 200, "").await;
+        assert_eq!(answer.header("content-type"), MEDIA);
+        let (items, metadata) = listed(&answer.body, "ConfigMap");
+        assert_eq!((&items, &metadata), (wanted["items"].as_array().unwrap(), &wanted["metadata"]), "{query}");
+        assert_eq!(zipped.header("content-encoding") == "gzip", answer.body.len() >= 128 << 10, "{query}");
+        let partial =
+            ask(&format!("GET {MAPS}{query}")).with("accept", &METADATA.replace("Metadata;", "MetadataList;"));
+        let answer = check(&mut admin, partial, 200, "").await;
+        assert_eq!(opened(&answer.body).0, "meta.k8s.io/v1");
+        let raw = opened(&answer.body).2;
+        let names =
+            fields(raw).into_iter().filter(|(number, _)| *number == 2).map(|(_, item)| object("v1", "ConfigMap", item));
+        let expect =
+            items.iter().map(|item| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": item["metadata"] }));
+        assert_eq!(names.collect::<Vec<_>>(), expect.collect::<Vec<_>>());
+    }
+}
+
+/// Reads frames of a watch.
+struct Frames {
+    body: Incoming,
+    read: BytesMut,
+}
+
+impl Frames {
+    async fn open(connection: &mut Connection, parameters: &str, accept: &str) -> Self {
+        let request = ask(&format!("GET {MAPS}?watch=true&{parameters}")).with("accept", accept);
+        let response = connection.begin(request).await.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        assert_eq!(response.headers()["content-type"], "application/vnd.kubernetes.protobuf;stream=watch");
+        Self { body: response.into_body(), read: BytesMut::new() }
+    }
+
+    async fn fill(&mut self, wanted: usize) -> Option<Bytes> {
+        while self.read.len() < wanted {
+            let Some(frame) = self.body.frame().await else {
+                assert!(self.read.is_empty(), "the last frame is whole");
+                return None;
+            };
+            self.read.extend_from_slice(&frame.unwrap().into_data().unwrap());
+        }
+        Some(self.read.split_to(wanted).freeze())
+    }
+
+    /// The next event, as its type and the object in its envelope; `None` at the end.
+    async fn next(&mut self) -> Option<(String, Bytes)> {
+        let length: [u8; 4] = self.fill(4).await?.as_ref().try_into().unwrap();
+        let frame = self.fill(u32::from_be_bytes(length) as usize).await.unwrap();
+        let parts = fields(&frame);
+        let [(1, kind), (2, extension)] = parts.as_slice() else { panic!("{parts:?}") };
+        let [(1, raw)] = fields(extension)[..] else { panic!("an extension has one field") };
+        Some((String::from_utf8(kind.to_vec()).unwrap(), frame.slice_ref(raw)))
+    }
+
+    async fn event(&mut self) -> (String, Value) {
+        let (kind, object) = self.next().await.unwrap();
+        (kind, protobuf::decode(&object).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn every_event_of_a_watch_is_a_frame() {
+    let cluster = Cluster::new().await;
+    for protocol in BOTH {
+        let mut admin = cluster.admin(Protocol::H2).await;
+        let (mut watcher, mut other) = (cluster.admin(protocol).await, cluster.admin(protocol).await);
+        let name = format!("a{}", protocol.alpn().len());
+        let start = json(&mut admin, &format!("GET {MAPS}")).await.json();
+        let from = format!("resourceVersion={}", start["metadata"]["resourceVersion"].as_str().unwrap());
+        let mut frames = Frames::open(&mut watcher, &from, ACCEPT).await;
+        let mut metadata = Frames::open(&mut other, &from, METADATA).await;
+        let made = check(&mut admin, ask(&format!("POST {MAPS}")).json(&map(&name)), 201, "").await.json();
+        assert_eq!(frames.event().await, ("ADDED".to_owned(), made.clone()));
+        let (kind, partial) = metadata.next().await.unwrap();
+        let (api_version, object_kind, raw) = opened(&partial);
+        assert_eq!((&*kind, &*api_version, &*object_kind), ("ADDED", "meta.k8s.io/v1", "PartialObjectMetadata"));
+        assert_eq!(object("v1", "ConfigMap", raw)["metadata"], made["metadata"]);
+        let patch = ask(&format!("PATCH {MAPS}/{name}")).with("content-type", "application/merge-patch+json");
+        let patched = check(&mut admin, patch.bytes(r#"{"data":null}"#), 200, "").await.json();
+        assert_eq!(frames.event().await, ("MODIFIED".to_owned(), patched));
+        check(&mut admin, ask(&format!("DELETE {MAPS}/{name}")), 200, "").await;
+        let (kind, gone) = frames.event().await;
+        assert_eq!((&*kind, &gone["metadata"]["name"]), ("DELETED", &json!(name)));
+        assert_ne!(gone["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]);
+    }
+}
+
+#[tokio::test]
+async fn bookmarks_and_errors_are_frames_too() {
+    let cluster = Cluster::new().await;
+    let mut watcher = cluster.admin(Protocol::H2).await;
+    let parameters =
+        "timeoutSeconds=1&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+    let mut frames = Frames::open(&mut watcher, parameters, ACCEPT).await;
+    let mut events = Vec::new();
+    while let Some((kind, object)) = frames.next().await {
+        events.push((kind, protobuf::decode(&object).unwrap()));
+    }
+    let [.., (_, initial), (kind, last)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(initial["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+    assert_eq!((&**kind, &last["kind"]), ("BOOKMARK", &json!("ConfigMap")));
+    assert!(last["metadata"]["resourceVersion"].is_string());
+    check(&mut watcher, ask(&format!("POST {MAPS}")).json(&map("seen")), 201, "").await;
+    let mut frames = Frames::open(&mut watcher, "resourceVersion=1", ACCEPT).await;
+    assert_eq!(frames.event().await.0, "ADDED", "the window reaches back to the start");
+    cluster.storage.memory.disconnect_all();
+    let last = loop {
+        let (kind, object) = frames.event().await;
+        if kind == "ERROR" {
+            break object;
+        }
+    };
+    assert_eq!((&last["kind"], &last["code"]), (&json!("Status"), &json!(503)));
+    assert!(frames.next().await.is_none());
+}
