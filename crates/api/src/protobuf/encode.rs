@@ -79,12 +79,12 @@ fn list_message(out: &mut Writer, number: u32, element: Shape, items: &[Value]) 
 fn single(out: &mut Writer, shape: Shape, number: u32, value: &Value) {
     match (shape, value) {
         (Shape::String, Value::String(text)) => out.bytes(number, text.as_bytes()),
-        (Shape::Bytes, Value::String(text)) => _ = STANDARD.decode(text).map(|bytes| out.bytes(number, &bytes)),
+        (Shape::Bytes, Value::String(text)) => STANDARD.decode(text).iter().for_each(|bytes| out.bytes(number, bytes)),
         (Shape::Int32 | Shape::Int64, Value::Number(value)) => {
-            _ = value.as_i64().map(|value| out.number(number, value))
+            value.as_i64().into_iter().for_each(|value| out.number(number, value));
         }
         (Shape::Bool, Value::Bool(value)) => out.number(number, i64::from(*value)),
-        (Shape::Double, Value::Number(value)) => _ = value.as_f64().map(|value| out.double(number, value)),
+        (Shape::Double, Value::Number(value)) => value.as_f64().into_iter().for_each(|value| out.double(number, value)),
         (Shape::Ref(id), Value::Object(object)) => {
             let start = out.open(number);
             write(out, id.get(), object);

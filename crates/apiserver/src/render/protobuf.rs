@@ -51,7 +51,7 @@ impl Renderer {
         match (self.format.shape, facts::ty(self.kind.type_name)) {
             (Shape::Partial, _) => protobuf::partial(&value),
             (_, Some(ty)) => protobuf::message(ty, &value),
-            // Every kind has its facts, which the properties' test relies on.
+            // Every kind has its facts, as a test of theirs holds.
             (_, None) => Vec::new(),
         }
     }
