@@ -1,5 +1,5 @@
-//! Writes answers in the negotiated format. Plain JSON of a stored object is spliced, never parsed; other formats are made once
-//! and shared.
+//! Writes answers in the negotiated format. Plain JSON of a stored object is spliced, never parsed; other formats of
+//! what is listed or watched are made once and shared.
 
 use std::sync::Arc;
 

@@ -193,6 +193,7 @@ mod tests {
         check("text/html", None);
         check("application/json;q=0", None);
     }
+
     #[test]
     fn a_status_is_written_as_the_client_reads_objects() {
         let check = |header: &str, expect| assert_eq!(whole(Some(header)), expect, "{header}");

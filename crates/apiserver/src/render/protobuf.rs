@@ -1,5 +1,5 @@
 //! Writes answers in protobuf: objects in their envelopes, lists joined of messages, frames of watches.
-//! A record's message is made once and shared by all that ask for it. Main entry: [`list`].
+//! A record's message is made once and shared by all that list or watch it. Main entry: [`list`].
 
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ use crate::{
 const CHUNK_BYTES: usize = 256 << 10;
 
 impl Renderer {
-    /// One stored object.
-    pub(super) fn envelope(&self, record: &Arc<Record>) -> Bytes {
-        let message = self.message(record, record.modified);
+    /// One stored object. It is not shared: what a dry run would have stored has the name and revision of what is stored.
+    pub(super) fn envelope(&self, record: &Record) -> Bytes {
+        let message = self.make_message(record, record.modified);
         [&*self.envelope_head(message.len()), &message, protobuf::TAIL].concat().into()
     }
 
@@ -39,10 +39,10 @@ impl Renderer {
         }
     }
 
-    /// The message of a record at a revision, as an item of a list or in an envelope.
-    fn message(&self, record: &Arc<Record>, revision: Revision) -> Bytes {
-        let make = || self.make_message(record, revision).into();
-        self.cache.get(self.key(record, revision, Form::Object), make)
+    /// The message of a record of the store, as an item of a list.
+    fn message(&self, record: &Arc<Record>) -> Bytes {
+        let make = || self.make_message(record, record.modified).into();
+        self.cache.get(self.key(record, record.modified, Form::Object), make)
     }
 
     fn make_message(&self, record: &Record, revision: Revision) -> Vec<u8> {
@@ -87,7 +87,7 @@ impl List {
             if made >= CHUNK_BYTES {
                 return false;
             }
-            let message = self.renderer.message(record, record.modified);
+            let message = self.renderer.message(record);
             made += message.len();
             self.messages.push(message);
         }

@@ -61,6 +61,12 @@ async fn every_verb_answers_in_protobuf() {
         assert_eq!(patched["data"]["k"], "w");
         let put = told(&mut admin, reading(&format!("PUT {path}")).json(&map(&name)), 200).await;
         assert_eq!(put["metadata"]["labels"]["a"], "b");
+        let dry = json!({ "metadata": { "name": name }, "data": { "k": "dry" } });
+        let dry = told(&mut admin, reading(&format!("PUT {path}?dryRun=All")).json(&dry), 200).await;
+        assert_eq!(dry["data"]["k"], "dry");
+        assert_eq!(told(&mut admin, reading(&format!("GET {path}")), 200).await, put);
+        let named = format!("GET {MAPS}?fieldSelector=metadata.name%3D{name}");
+        assert_eq!(listed(&check(&mut admin, reading(&named), 200, "").await.body, "ConfigMap").0, [put]);
         let stale = json!({ "metadata": { "name": name, "resourceVersion": "1" } });
         let refused = told(&mut admin, reading(&format!("PUT {path}")).json(&stale), 409).await;
         assert_eq!(
