@@ -5,6 +5,8 @@
 
 mod admit;
 pub mod features;
+#[cfg(test)]
+mod fixture;
 pub mod id;
 pub mod keys;
 pub mod member;

@@ -3,6 +3,7 @@
 use store::{Entry, Outcome, Refusal, State};
 
 use super::*;
+use crate::fixture;
 
 const NOW: i64 = 1_000_000;
 
@@ -74,21 +75,7 @@ impl World {
 }
 
 fn plain(id: u64, name: &str) -> Member {
-    let candidate = candidate(id, name);
-    Member {
-        id: candidate.id,
-        name: candidate.name,
-        key: candidate.key,
-        addresses: Vec::new(),
-        api_addresses: Vec::new(),
-        pod_addresses: Vec::new(),
-        role: Role::Worker,
-        voter: candidate.voter,
-        zone: String::new(),
-        pod_ranges: Vec::new(),
-        leaving: false,
-        labels: BTreeMap::new(),
-    }
+    Member { name: name.into(), ..fixture::member(id, Role::Worker) }
 }
 
 #[test]

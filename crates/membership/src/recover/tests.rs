@@ -3,7 +3,7 @@
 use store::{Entry, Outcome, State};
 
 use super::*;
-use crate::{KeyFingerprint, VoterPreference, removed};
+use crate::{KeyFingerprint, fixture, removed};
 
 fn cluster_of(incarnation: u64) -> Cluster {
     Cluster {
@@ -16,21 +16,8 @@ fn cluster_of(incarnation: u64) -> Cluster {
     }
 }
 
-fn plain(id: u8, role: Role) -> Member {
-    Member {
-        id: NodeId(id.into()),
-        name: format!("n{id}"),
-        key: KeyFingerprint([id; 32]),
-        addresses: Vec::new(),
-        api_addresses: Vec::new(),
-        pod_addresses: Vec::new(),
-        role,
-        voter: VoterPreference::Auto,
-        zone: String::new(),
-        pod_ranges: vec![format!("10.42.{id}.0/24").parse().unwrap()],
-        leaving: false,
-        labels: Default::default(),
-    }
+fn with_pods(id: u64, role: Role) -> Member {
+    Member { pod_ranges: vec![format!("10.42.{id}.0/24").parse().unwrap()], ..fixture::member(id, role) }
 }
 
 fn apply(state: &mut State, command: &Command) {
@@ -44,7 +31,7 @@ fn state() -> State {
     let mut state = State::default();
     let roles = [Role::Voter, Role::Voter, Role::Voter, Role::Standby, Role::Worker];
     for (id, role) in (1..).zip(roles) {
-        let mut command = crate::found(&cluster_of(0), &plain(id, role), &[], RequestId(id.into()));
+        let mut command = crate::found(&cluster_of(0), &with_pods(id, role), &[], RequestId(id.into()));
         command.guards.clear();
         apply(&mut state, &command);
     }
@@ -80,7 +67,7 @@ fn a_survivor_votes_alone_and_forgets_who_voted_beside_it() {
 #[test]
 fn a_restored_state_has_one_new_member_which_may_have_an_old_name() {
     let mut state = state();
-    let new = Member { id: NodeId(9), key: KeyFingerprint([9; 32]), ..plain(2, Role::Voter) };
+    let new = Member { id: NodeId(9), key: KeyFingerprint([9; 32]), ..with_pods(2, Role::Voter) };
     let recovery = restore(&state.view(), new.clone(), 3, RequestId(99)).unwrap();
     apply(&mut state, &recovery.command);
     assert_eq!(members(&state.view()), [new]);

@@ -1,24 +1,7 @@
 //! Tables of the quorum's rules: what the plan wants, and the steps it takes until it rests.
 
 use super::*;
-use crate::id::KeyFingerprint;
-
-fn member(id: u64, role: Role) -> Member {
-    Member {
-        id: NodeId(id),
-        name: format!("n{id}"),
-        key: KeyFingerprint([id as u8; 32]),
-        addresses: Vec::new(),
-        api_addresses: Vec::new(),
-        pod_addresses: Vec::new(),
-        role,
-        voter: VoterPreference::Auto,
-        zone: String::new(),
-        pod_ranges: Vec::new(),
-        leaving: false,
-        labels: Default::default(),
-    }
-}
+use crate::fixture::member;
 
 fn ids(ids: &[u64]) -> BTreeSet<NodeId> {
     ids.iter().map(|id| NodeId(*id)).collect()
