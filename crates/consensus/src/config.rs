@@ -87,6 +87,9 @@ impl Config {
             // A leader that lost the unsynced end of its log in a power cut would write other entries under the term and
             // index at which its followers hold the lost ones: after a restart it has to be elected anew.
             enable_leader_restore: Some(self.resume_leadership),
+            // A follower whose disk said that it had synced what it then lost gets it again. Else the leader's own
+            // bounds contradict each other: one lying disk would stop two nodes. That such a follower has forgotten is more than Raft promises to stand.
+            allow_log_reversion: Some(true),
             max_payload_entries: APPEND_ENTRIES,
             install_snapshot_timeout: milliseconds(self.snapshot_timeout),
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_entries),
