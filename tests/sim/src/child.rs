@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Plan, Report, judge, plan::Scenario};
+use crate::{Plan, Report, judge, plan::Scenario, recovery::Before};
 
 /// What came of one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,7 +118,11 @@ pub fn print(seed: u64, scenario: Scenario) -> bool {
 }
 
 fn summary(report: &Report) -> String {
-    let Report { operations, simulated, real, faults, .. } = report;
+    let Report { operations, simulated, real, faults, before, .. } = report;
+    let lost = before.as_ref().map_or(0, Before::lost);
     let times = simulated.as_secs_f64() / real.as_secs_f64();
-    format!("{} operations, {simulated:?} in {real:?}, {times:.0} times real time, {faults:?}", operations.len())
+    format!(
+        "{} operations, {simulated:?} in {real:?}, {times:.0} times real time, {lost} lost, {faults:?}",
+        operations.len()
+    )
 }

@@ -35,6 +35,10 @@ pub struct Machine {
     id: Mutex<NodeId>,
     /// Its disk holds what nobody wrote, and it has not been wiped since.
     rotten: Mutex<bool>,
+    /// Its disk says that it has synced, and has not.
+    lying: Mutex<bool>,
+    /// It has done so, and has not been wiped since.
+    lied: Mutex<bool>,
     rng: Arc<Mutex<StdRng>>,
     slowness: Arc<Mutex<Duration>>,
     /// As the node that runs sees it.
@@ -63,6 +67,8 @@ impl Machine {
             disk: Mutex::new(MemoryDisk::new(seed)),
             id: Mutex::new(NodeId(number)),
             rotten: Mutex::default(),
+            lying: Mutex::default(),
+            lied: Mutex::default(),
             rng,
             slowness: Arc::default(),
             on: Mutex::default(),
@@ -108,6 +114,13 @@ impl Machine {
         self.disk.lock().kill();
         *self.disk.lock() = MemoryDisk::new(self.rng.lock().random());
         *self.rotten.lock() = false;
+        *self.lied.lock() = false;
+    }
+
+    /// The disk is a new one, and the machine the same node.
+    pub fn replace_disk(&self) {
+        self.disk.lock().kill();
+        *self.disk.lock() = MemoryDisk::new(self.rng.lock().random());
     }
 
     /// One bit of the older half of a file is no longer what was written. The newest record is spared: a damaged end cannot be
@@ -152,7 +165,30 @@ impl Machine {
     }
 
     fn faults(&self) -> Faults {
-        Faults { capacity: *self.capacity.lock(), ..Faults::default() }
+        Faults { capacity: *self.capacity.lock(), lie_about_sync: *self.lying.lock(), ..Faults::default() }
+    }
+
+    /// From now until the power goes, syncs do nothing and say that they did.
+    pub fn lie(&self) {
+        *self.lying.lock() = true;
+        *self.lied.lock() = true;
+        self.disk.lock().set_faults(self.faults());
+    }
+
+    /// The power goes, and with it any part of what was not synced, whatever was said of it.
+    pub fn expose(&self) {
+        *self.lying.lock() = false;
+        self.cut_power();
+    }
+
+    /// Whether its disk lies now.
+    pub fn is_lying(&self) -> bool {
+        *self.lying.lock()
+    }
+
+    /// Whether its disk may have lost what it said to have synced.
+    pub fn has_lied(&self) -> bool {
+        *self.lied.lock()
     }
 
     /// From now on nothing more fits on the disk.

@@ -47,6 +47,8 @@ pub enum Fault {
     Duplicate,
     /// A disk is lost; the machine comes back as another node, which takes the lost one's place.
     Wipe,
+    /// A disk says that it has synced, and has not, until the power goes.
+    Lie,
     /// A bit on a disk changes while the power is off. The node refuses to start and is replaced as if wiped.
     Rot,
 }
@@ -88,6 +90,9 @@ pub enum Act {
     Repeat(u32),
     /// This machine's disk is lost, and it is down for so long; unless another disk is not replaced yet.
     Wipe(u64, Duration),
+    /// This machine's disk lies for so long, then loses power and is down for so long; unless another disk is not replaced or
+    /// not all followers have all of the log.
+    Lie(u64, Duration, Duration),
     /// This machine's disk rots while it is down for so long; unless another disk is not replaced yet.
     Rot(u64, Duration),
 }
@@ -115,6 +120,7 @@ impl Act {
             Self::Shuffle(_) => "reorder",
             Self::Repeat(_) => "duplicate",
             Self::Wipe(..) => "wipe",
+            Self::Lie(..) => "fsync lie",
             Self::Rot(..) => "bit rot",
         }
     }

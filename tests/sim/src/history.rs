@@ -81,6 +81,11 @@ impl History {
         self.end(place, |inner, _| inner.operations[place].ending = Ending::Denied);
     }
 
+    /// What comes is another history's; returns what was.
+    pub fn begin_anew(&self) -> Vec<Operation> {
+        std::mem::take(&mut self.0.lock().operations)
+    }
+
     fn end(&self, place: usize, note: impl FnOnce(&mut Inner, u64)) {
         let mut inner = self.0.lock();
         inner.moment += 1;

@@ -7,14 +7,16 @@ use store::View;
 use crate::{
     Report, client,
     history::{Action, Ending, Value},
+    recovery::{self, Before},
 };
 
 /// One invariant: its name, and whether a run kept it.
 pub type Invariant = (&'static str, fn(&Report) -> Result<(), String>);
 
 /// What is judged when a run is over. While it runs, the world itself observes `one_leader_a_term`, `voters_stay`,
-/// `survival` and `quorum_reforms`.
-const INVARIANTS: [Invariant; 5] = [
+/// `survival` and `quorum_reforms`, and of a recovery `recovers` and `disturbs_nobody`.
+const INVARIANTS: [Invariant; 6] = [
+    ("recovered_a_prefix", recovered_a_prefix),
     ("nothing_lost", nothing_lost),
     ("nothing_twice", nothing_twice),
     ("watchers_agree", watchers_agree),
@@ -32,12 +34,24 @@ pub fn all(report: &Report) -> Vec<(&'static str, String)> {
     found.chain(report.observed.iter().cloned()).collect()
 }
 
+/// A recovery began with a state that was: see [`recovery::began_with_a_prefix`].
+///
+/// # Errors
+/// Where it did not.
+pub fn recovered_a_prefix(report: &Report) -> Result<(), String> {
+    report.before.as_ref().map_or(Ok(()), recovery::began_with_a_prefix)
+}
+
 /// Reads and writes are linearizable: see [`crate::linearizable`].
 ///
 /// # Errors
 /// The register whose answers no order explains.
 pub fn linearizable(report: &Report) -> Result<(), String> {
-    crate::linearizable::check(&report.operations)
+    let beginning = report.before.iter().flat_map(Before::as_operations);
+    let operations: Vec<_> = beginning.chain(report.operations.iter().copied()).collect();
+    let earlier = report.before.as_ref().map_or(Ok(()), |before| crate::linearizable::check(&before.operations));
+    earlier
+        .and_then(|()| crate::linearizable::check(&operations))
         .map_err(|violation| format!("no order explains register {}: {:?}", violation.key, violation.operations))
 }
 
@@ -94,7 +108,9 @@ pub fn nothing_twice(report: &Report) -> Result<(), String> {
     }
     for register in 0..client::KEYS {
         let key = client::key(register);
-        let (told, counted) = (counts.get(&*key).copied().unwrap_or(0), last.counter(&client::counter(register)));
+        let began = report.before.as_ref().map_or(0, |before| before.register(register).1);
+        let told = began + counts.get(&*key).copied().unwrap_or(0);
+        let counted = last.counter(&client::counter(register));
         if told != counted {
             return Err(format!("{key}: {told} changes were told, {counted} counted"));
         }
@@ -115,11 +131,14 @@ pub fn watchers_agree(report: &Report) -> Result<(), String> {
         let place = first.iter().zip(other).take_while(|(a, b)| a == b).count();
         return Err(format!("watchers differ from change {place} on: {:?}, {:?}", first.get(place), other.get(place)));
     }
+    let began = |register| report.before.as_ref().map_or(0, |before| before.register(register).0);
     let folded: BTreeMap<&str, Value> = first.iter().map(|change| (&*change.key, change.value)).collect();
     for (node, view) in report.finals.iter().enumerate() {
         for register in 0..client::KEYS {
-            let (told, held) =
-                (folded.get(&*client::key(register)).copied().unwrap_or(0), client::value(view, register));
+            let (told, held) = (
+                folded.get(&*client::key(register)).copied().unwrap_or(began(register)),
+                client::value(view, register),
+            );
             if told != held {
                 return Err(format!("node {}: register {register} holds {held:#x}, was told {told:#x}", node + 1));
             }

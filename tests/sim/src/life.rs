@@ -1,6 +1,6 @@
 //! What runs on one simulated machine from power-on to crash: the node, its clients, its watcher. Main function: [`live`].
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
 
 use consensus::{Config, Follower, Node, Status};
 use net::NodeId;
@@ -41,17 +41,17 @@ fn config(flaw: Option<Flaw>) -> Config {
 }
 
 /// One life of a machine: from power-on to crash. One whose agreement ends by itself stays as it is, and is told of.
-pub(crate) async fn live(world: Arc<World>, number: u64) -> turmoil::Result {
+pub(crate) async fn live(world: Arc<World>, number: u64) -> io::Result<()> {
     let flaw = world.plan.flaw;
     let machine = world.machines[&number].clone();
     tokio::spawn(machine.clone().keep_time());
     let node = loop {
         let id = machine.id();
-        let dial = Arc::new(SimDial::new(id, flaw, world.weather.clone()));
+        let dial = Arc::new(SimDial::new(id, flaw, world.weather.clone(), world.wire.clone()));
         match Node::start(id, config(flaw), machine.power_on(), dial).await {
             Ok(node) => break Arc::new(node),
             Err(_) if machine.is_full() => sleep(RESTART_PAUSE).await,
-            Err(_) if machine.is_rotten() => machine.wipe(), // what its words tell the operator to do
+            Err(_) if machine.is_rotten() || machine.has_lied() => machine.wipe(), // what its words tell the operator to do
             Err(error) => return world.breaks(number, &error.to_string()).await,
         }
     };
@@ -60,16 +60,18 @@ pub(crate) async fn live(world: Arc<World>, number: u64) -> turmoil::Result {
     if id == FOUNDER {
         let _ = node.initialize().await; // refused in later lives
     }
-    tokio::spawn(found(world.clone(), node.clone()));
-    tokio::spawn(world.seen[&number].clone().watch(node.clone(), flaw));
-    tokio::spawn(clients(world.clone(), node.clone()));
-    tokio::spawn(final_read(world.clone(), number, node.clone()));
+    if !world.is_forgotten(id) {
+        tokio::spawn(found(world.clone(), node.clone()));
+        tokio::spawn(world.seen[&number].clone().watch(node.clone(), flaw));
+        tokio::spawn(clients(world.clone(), node.clone()));
+        tokio::spawn(final_read(world.clone(), number, node.clone()));
+    }
     tokio::spawn(examine(world.clone(), number, node.clone()));
-    let served = serve(id, node.raft_service(), node.rpc_service(), world.weather.clone());
+    let served = serve(id, node.raft_service(), node.rpc_service(), world.weather.clone(), world.wire.clone());
     tokio::select! {
         biased;
         broken = node.broken() => world.breaks(number, &broken.to_string()).await,
-        served = served => Ok(served?),
+        () = served => Ok(()),
     }
 }
 

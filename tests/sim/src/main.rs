@@ -13,6 +13,10 @@ fn main() -> ExitCode {
             .with_ansi(false)
             .init();
     }
+    if std::env::var_os("SIM_LOG").is_none() {
+        // Without any, each span and event looks for one, and for a logger.
+        let _ = tracing::subscriber::set_global_default(tracing::subscriber::NoSubscriber::default());
+    }
     let mut arguments = std::env::args().skip(1);
     let seed = arguments.next().and_then(|seed| seed.parse().ok());
     let scenario = arguments.next().map_or(Some(Scenario::Sound), |name| Scenario::named(&name));

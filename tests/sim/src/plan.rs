@@ -31,6 +31,13 @@ const DELAY: Duration = Duration::from_millis(400);
 /// Longest jump of a clock: many election timeouts.
 const JUMP: Duration = Duration::from_secs(20);
 
+/// Shortest and longest time that a disk lies.
+const LYING: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// Shortest time that a machine whose disk lied is down: several elections, so that the others have agreed on a leader, and
+/// it on all that was acknowledged, without it. A reboot takes longer.
+const REBOOT: Duration = Duration::from_secs(2);
+
 /// Longest that a call is opened late so that others overtake it: below the time that opening one may take.
 const SHUFFLE: Duration = Duration::from_millis(250);
 
@@ -52,6 +59,10 @@ pub enum Scenario {
     Sound,
     /// Two members: one votes, the other follows its log, and may be lost.
     Pair,
+    /// Two members; the only voter's disk is lost halfway, and the other goes on alone.
+    Recovered,
+    /// Three voters, and one disk after another that lies about what it has synced.
+    Liar,
     /// Three voters, with a bug put in on purpose.
     Flawed(Flaw),
 }
@@ -59,7 +70,7 @@ pub enum Scenario {
 impl Scenario {
     /// All there are.
     pub fn all() -> impl Iterator<Item = Self> {
-        [Self::Sound, Self::Pair].into_iter().chain(Flaw::ALL.map(Self::Flawed))
+        [Self::Sound, Self::Pair, Self::Recovered, Self::Liar].into_iter().chain(Flaw::ALL.map(Self::Flawed))
     }
 
     /// Its name on the command line.
@@ -67,6 +78,8 @@ impl Scenario {
         match self {
             Self::Sound => "sound",
             Self::Pair => "pair",
+            Self::Recovered => "recovered",
+            Self::Liar => "liar",
             Self::Flawed(flaw) => flaw.name(),
         }
     }
@@ -90,6 +103,8 @@ pub struct Plan {
     pub chaos: Duration,
     /// Which faults happen.
     pub faults: Vec<Fault>,
+    /// Whether the only voter's disk is lost and the cluster recovered, between two times of faults.
+    pub recovers: bool,
     /// A bug put in on purpose, which the run must find.
     pub flaw: Option<Flaw>,
 }
@@ -101,7 +116,7 @@ impl Default for Plan {
             Crash, Crash, Kill, Kill, Torn, Isolate, Split, OneWay, Partial, Flap, Stall, Delay, Heal, Heal, Heal,
             Heal, SlowDisk, Blackout, FullDisk, Pause, Jump, Drift, Loss, Reorder, Duplicate, Wipe, Rot,
         ];
-        Self { nodes: 3, voters: 3, clients: 3, chaos: Duration::from_secs(60), faults, flaw: None }
+        Self { nodes: 3, voters: 3, clients: 3, chaos: Duration::from_secs(60), faults, recovers: false, flaw: None }
     }
 }
 
@@ -112,6 +127,10 @@ impl Plan {
         match scenario {
             Scenario::Sound => plan,
             Scenario::Pair => Self { nodes: 2, voters: 1, ..plan },
+            Scenario::Recovered => Self { nodes: 2, voters: 1, chaos: plan.chaos / 2, recovers: true, ..plan },
+            Scenario::Liar => {
+                Self { faults: vec![Fault::Lie, Fault::Lie, Fault::Lie, Fault::SlowDisk, Fault::Duplicate], ..plan }
+            }
             Scenario::Flawed(flaw) => match flaw {
                 Flaw::AcknowledgeBeforeSync | Flaw::ForgetVotes | Flaw::ResumeLeadership => {
                     Self { faults: vec![Fault::Blackout, Fault::SlowDisk], flaw: Some(flaw), ..plan }
@@ -159,6 +178,7 @@ impl Plan {
             Fault::Loss => Act::Lose(rng.random_range(1..80)),
             Fault::Reorder => Act::Shuffle(SHUFFLE.mul_f64(rng.random())),
             Fault::Wipe => Act::Wipe(one, down),
+            Fault::Lie => Act::Lie(one, rng.random_range(LYING.0..LYING.1), REBOOT + down),
             Fault::Rot => Act::Rot(one, down),
             Fault::Duplicate => Act::Repeat(rng.random_range(10..500)),
         }

@@ -2,27 +2,33 @@
 //! [`note`], [`finish`].
 //!
 //! Noted are faults, calls between nodes, clients' operations, what watchers were told, and each node's progress, with
-//! the virtual time of each. A simulation lives on one thread, and so does its trace.
+//! the step of each. A simulation lives on one thread, and so does its trace.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
 
 thread_local! {
     static TRACE: RefCell<DefaultHasher> = RefCell::default();
+    static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 /// Forgets what was noted before.
 pub fn start() {
     TRACE.set(DefaultHasher::new());
+    at(Duration::ZERO);
 }
 
-/// Something happened, now.
+/// The step that ends at this virtual time begins.
+pub fn at(now: Duration) {
+    NOW.set(now);
+}
+
+/// Something happened, in this step.
 pub fn note(what: &str, details: impl Hash) {
-    let now: Option<Duration> = turmoil::sim_elapsed();
-    TRACE.with_borrow_mut(|trace| (now, what, details).hash(trace));
+    TRACE.with_borrow_mut(|trace| (NOW.get(), what, details).hash(trace));
 }
 
 /// The hash of all that was noted.

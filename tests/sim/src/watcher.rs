@@ -26,16 +26,29 @@ pub struct Change {
 
 /// What one watcher was told, over all its node's lives.
 #[derive(Clone, Debug, Default)]
-pub struct Seen(Arc<Mutex<Vec<Change>>>);
+pub struct Seen(Arc<Mutex<Told>>);
+
+#[derive(Debug, Default)]
+struct Told {
+    /// The revision after which it begins.
+    beginning: u64,
+    changes: Vec<Change>,
+}
 
 impl Seen {
     /// All changes, in the order told.
     pub fn changes(&self) -> Vec<Change> {
-        self.0.lock().clone()
+        self.0.lock().changes.clone()
+    }
+
+    /// Another history begins after this revision.
+    pub fn begin_anew(&self, beginning: u64) {
+        *self.0.lock() = Told { beginning, changes: Vec::new() };
     }
 
     fn last(&self) -> Revision {
-        Revision(self.0.lock().last().map_or(0, |change| change.revision))
+        let told = self.0.lock();
+        Revision(told.changes.last().map_or(told.beginning, |change| change.revision))
     }
 
     /// After which revision a watch goes on.
@@ -61,7 +74,7 @@ impl Seen {
                         Ok(events) => {
                             let changes: Vec<Change> = events.iter().map(|event| change(event)).collect();
                             trace::note("told", &changes);
-                            self.0.lock().extend(changes);
+                            self.0.lock().changes.extend(changes);
                         }
                         Err(WatchError::Compacted { wanted, oldest }) => {
                             panic!("window lost: wanted {wanted:?}, oldest {oldest:?}")

@@ -2,62 +2,40 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use consensus::Node;
+use futures::FutureExt;
 use net::NodeId;
 use parking_lot::Mutex;
 use rand::{SeedableRng, rngs::StdRng};
 use store::View;
 use tokio::sync::watch;
-use turmoil::Sim;
 
 use crate::{
     chaos::{Chaos, LATENCY},
     disk::Machine,
     flaw::Flaw,
-    history::{History, Operation},
+    history::History,
+    hosts::Hosts,
     life::live,
-    network::host,
     plan::Plan,
+    recovery::{Before, SURVIVOR},
+    report::Report,
     trace,
-    watcher::{Change, Seen},
+    watcher::Seen,
     weather::Weather,
+    wire::Wire,
 };
 
 /// Longest virtual time for founding the cluster, and again for coming to rest after the faults.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Virtual time of one step: what the network is precise to, and what each step costs, whatever happens in it.
-const TICK: Duration = Duration::from_millis(8);
-
 /// Steps between two looks at who votes.
 const LOOK_STEPS: u64 = 16;
-
-/// What a run leaves to be judged.
-#[derive(Debug)]
-pub struct Report {
-    /// The seed, to be printed with every complaint.
-    pub seed: u64,
-    /// What clients did and saw.
-    pub operations: Vec<Operation>,
-    /// What was seen to be wrong while it ran: invariant and complaint.
-    pub observed: Vec<(&'static str, String)>,
-    /// Hash of all that happened, in its order.
-    pub trace: u64,
-    /// How often each kind of fault happened.
-    pub faults: BTreeMap<&'static str, u64>,
-    /// What the watcher of each node was told whose agreement did not end.
-    pub watchers: Vec<Vec<Change>>,
-    /// What each node holds in the end.
-    pub finals: Vec<View>,
-    /// Virtual time that passed.
-    pub simulated: Duration,
-    /// Real time that it took.
-    pub real: Duration,
-}
 
 /// What the stages of a run go through; clients and nodes follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,12 +51,14 @@ pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) stage: watch::Sender<Stage>,
     pub(crate) weather: Weather,
+    pub(crate) wire: Wire,
     pub(crate) history: History,
     pub(crate) machines: BTreeMap<u64, Arc<Machine>>,
     pub(crate) seen: BTreeMap<u64, Seen>,
     pub(crate) nodes: Mutex<BTreeMap<u64, Arc<Node>>>,
     pub(crate) finals: Mutex<BTreeMap<u64, View>>,
     pub(crate) lives: Mutex<u32>,
+    pub(crate) before: Mutex<Option<Before>>,
     steps: Mutex<u64>,
     /// Each node's progress and term as last noted.
     noted: Mutex<BTreeMap<u64, (u64, u64)>>,
@@ -95,12 +75,17 @@ pub fn run(seed: u64, plan: &Plan) -> Report {
     consensus::seed_thread(seed);
     trace::start();
     let world = Arc::new(World::new(seed, plan));
-    let mut sim = build(seed, &world);
+    let mut sim = build(&world).expect("a runtime needs nothing that the system may refuse");
     let gone = |number| drop(world.nodes.lock().remove(&number));
-    let mut chaos = Chaos::new(&world.machines, &world.weather, gone, |number| world.may_be_lost(number));
+    let mut chaos =
+        Chaos::new(&world.machines, &world.weather, gone, |number| world.may_be_lost(number), || world.all_caught_up());
     if world.found(&mut sim) {
         world.stage.send_replace(Stage::Chaos);
         world.trouble(&mut sim, &mut chaos);
+        if plan.recovers {
+            world.lose_the_voter(&mut sim, &mut chaos);
+            world.trouble(&mut sim, &mut chaos);
+        }
         world.stage.send_replace(Stage::Rest);
         chaos.rest(&mut sim);
         world.rest(&mut sim);
@@ -111,21 +96,14 @@ pub fn run(seed: u64, plan: &Plan) -> Report {
     world.report(simulated, began.elapsed(), faults)
 }
 
-fn build(seed: u64, world: &Arc<World>) -> Sim<'static> {
-    let mut sim = turmoil::Builder::new()
-        .rng_seed(seed)
-        .simulation_duration(Duration::from_secs(3600))
-        .min_message_latency(Duration::from_micros(200))
-        .max_message_latency(LATENCY)
-        .tick_duration(TICK)
-        .tcp_capacity(4096)
-        .ephemeral_ports(1024..=65535)
-        .build();
-    for id in 1..=world.plan.nodes {
+fn build(world: &Arc<World>) -> io::Result<Hosts<'static>> {
+    let software = {
         let world = world.clone();
-        sim.host(host(NodeId(id)), move || live(world.clone(), id));
-    }
-    sim
+        move |number| live(world.clone(), number).boxed()
+    };
+    let mut hosts = Hosts::new(world.wire.clone(), software);
+    (1..=world.plan.nodes).try_for_each(|number| hosts.start(number))?;
+    Ok(hosts)
 }
 
 impl World {
@@ -136,6 +114,7 @@ impl World {
             seed,
             stage: watch::Sender::new(Stage::Founding),
             weather: Weather::new(seed),
+            wire: Wire::new(seed, LATENCY),
             history: History::default(),
             machines: ids
                 .clone()
@@ -145,6 +124,7 @@ impl World {
             nodes: Mutex::default(),
             finals: Mutex::default(),
             lives: Mutex::default(),
+            before: Mutex::default(),
             steps: Mutex::default(),
             noted: Mutex::default(),
             leaders: Mutex::default(),
@@ -153,19 +133,25 @@ impl World {
         }
     }
 
-    /// The node that each machine is now.
+    /// The node that each machine is now, unless it is forgotten.
     pub(crate) fn ids(&self) -> BTreeSet<NodeId> {
-        self.machines.values().map(|machine| machine.id()).collect()
+        self.machines.values().map(|machine| machine.id()).filter(|id| !self.is_forgotten(*id)).collect()
     }
 
     /// Those of them that are to vote.
     pub(crate) fn voters(&self) -> BTreeSet<NodeId> {
-        self.machines.range(..=self.plan.voters).map(|(_, machine)| machine.id()).collect()
+        let voters = self.machines.iter().filter(|(number, _)| self.votes(**number));
+        voters.map(|(_, machine)| machine.id()).collect()
+    }
+
+    /// Whether the node of this machine is to vote.
+    fn votes(&self, number: u64) -> bool {
+        if self.before.lock().is_some() { number == SURVIVOR } else { number <= self.plan.voters }
     }
 
     /// Whether this machine's disk may be lost: it follows only, or a leader knows more than two voters with all of the log.
     fn may_be_lost(&self, number: u64) -> bool {
-        if number > self.plan.voters {
+        if !self.votes(number) {
             return true;
         }
         let all = self.voters();
@@ -177,7 +163,18 @@ impl World {
         all.len() > 2 && self.nodes.lock().values().filter(|node| leads(node)).any(whole)
     }
 
-    fn observe(&self, invariant: &'static str, complaint: String) {
+    /// Whether a leader knows of all machines that they are there and have all of the log.
+    pub(crate) fn all_caught_up(&self) -> bool {
+        let all = self.ids();
+        let knows = |node: &Arc<Node>| {
+            let status = node.status();
+            let ready = status.followers.iter().filter(|follower| follower.caught_up && follower.lag == 0);
+            node.leadership().borrow().own_first_entry_applied && ready.count() + 1 == all.len()
+        };
+        self.nodes.lock().len() == all.len() && self.nodes.lock().values().any(knows)
+    }
+
+    pub(crate) fn observe(&self, invariant: &'static str, complaint: String) {
         let mut observed = self.observed.lock();
         if !observed.iter().any(|(name, _)| *name == invariant) {
             observed.push((invariant, complaint));
@@ -185,7 +182,7 @@ impl World {
     }
 
     /// The agreement of this node has ended although its disk is as it was promised to be.
-    pub(crate) async fn breaks(&self, id: u64, why: &str) -> turmoil::Result {
+    pub(crate) async fn breaks(&self, id: u64, why: &str) -> io::Result<()> {
         if !self.machines[&id].is_off() {
             self.observe("survival", format!("node {id}: {why}"));
             self.broken.lock().insert(id);
@@ -194,7 +191,7 @@ impl World {
     }
 
     /// Steps until something is so, or complains.
-    fn step_until(&self, sim: &mut Sim<'_>, what: &str, done: impl Fn() -> bool) -> bool {
+    pub(crate) fn step_until(&self, sim: &mut Hosts<'_>, what: &str, done: impl Fn() -> bool) -> bool {
         let end = sim.elapsed() + PATIENCE;
         while !done() {
             self.step(sim);
@@ -207,7 +204,7 @@ impl World {
         true
     }
 
-    fn step(&self, sim: &mut Sim<'_>) {
+    pub(crate) fn step(&self, sim: &mut Hosts<'_>) {
         if let Err(error) = sim.step() {
             self.observe("survival", format!("at {:?}: {error}", sim.elapsed()));
         }
@@ -239,7 +236,7 @@ impl World {
         }
     }
 
-    fn found(&self, sim: &mut Sim<'_>) -> bool {
+    fn found(&self, sim: &mut Hosts<'_>) -> bool {
         let (all, voters) = (self.ids(), self.voters());
         self.step_until(sim, "founding", || {
             let nodes = self.nodes.lock();
@@ -253,7 +250,7 @@ impl World {
         })
     }
 
-    fn trouble(&self, sim: &mut Sim<'_>, chaos: &mut Chaos<'_>) {
+    fn trouble(&self, sim: &mut Hosts<'_>, chaos: &mut Chaos<'_>) {
         let mut rng = StdRng::seed_from_u64(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let end = sim.elapsed() + self.plan.chaos;
         let mut next = sim.elapsed();
@@ -268,7 +265,7 @@ impl World {
         }
     }
 
-    fn rest(&self, sim: &mut Sim<'_>) {
+    fn rest(&self, sim: &mut Hosts<'_>) {
         let whole = |id: &u64| !self.broken.lock().contains(id);
         let all_read = || self.machines.keys().filter(|id| whole(id)).all(|id| self.finals.lock().contains_key(id));
         if !self.step_until(sim, "coming to rest", all_read) {
@@ -292,6 +289,7 @@ impl World {
             faults,
             watchers: self.seen.iter().filter(|(id, _)| !broken.contains(id)).map(|(_, seen)| seen.changes()).collect(),
             finals: self.finals.lock().values().cloned().collect(),
+            before: self.before.lock().take(),
             simulated,
             real,
         }
