@@ -251,7 +251,8 @@ impl World {
     }
 
     fn trouble(&self, sim: &mut Hosts<'_>, chaos: &mut Chaos<'_>) {
-        let mut rng = StdRng::seed_from_u64(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let again = u64::from(self.before.lock().is_some()); // other faults than before
+        let mut rng = StdRng::seed_from_u64(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(again));
         let end = sim.elapsed() + self.plan.chaos;
         let mut next = sim.elapsed();
         while sim.elapsed() < end {
