@@ -82,6 +82,22 @@ fn ephemeral_containers_run_once_and_decide_nothing() {
 }
 
 #[test]
+fn an_ephemeral_container_joins_the_processes_of_one_that_is_there() {
+    let check = |target: &str, expect: &str| {
+        let mut world = World::new(spec(&[container("a")]), |_, _| Act::Serve);
+        world.run_to(1);
+        let mut debug = container("debug");
+        debug["targetContainerName"] = target.into();
+        world.object.as_mut().unwrap()["spec"]["ephemeralContainers"] = json!([debug]);
+        world.run_to(3);
+        let now = &world.status()["ephemeralContainerStatuses"][0]["state"];
+        assert!(now.to_string().contains(expect), "{target}: {now}");
+    };
+    check("a", "running");
+    check("gone", "\"unable to find target container gone\",\"reason\":\"CreateContainerConfigError\"");
+}
+
+#[test]
 fn a_probe_may_have_a_grace_of_its_own() {
     let mut one = container("a");
     one["livenessProbe"] = json!({"tcpSocket": {"port": 1}, "failureThreshold": 1, "terminationGracePeriodSeconds": 3});
