@@ -84,6 +84,11 @@ pub(crate) fn end(folder: &Path) -> io::Result<()> {
 
 /// `<program> pause <folder>`.
 pub(crate) fn hold(folder: &Path) -> io::Result<()> {
+    if !folder.is_absolute() {
+        return Err(io::Error::other(format!(
+            "{WORD} {folder:?}: give the folder of a sandbox; mesh does that, it is not for people"
+        )));
+    }
     let held = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(folder.join(HELD))?;
     held.lock()?;
     unshare(CloneFlags::CLONE_NEWPID)?;
@@ -104,6 +109,11 @@ pub(crate) fn hold(folder: &Path) -> io::Result<()> {
 
 /// `/pause`: started in the sandbox's folder, holding its file as standard input.
 pub(crate) fn first() -> io::Result<()> {
+    if std::process::id() != 1 {
+        return Err(io::Error::other(format!(
+            "{NAME} is the first process of a pod's; mesh starts it, it is not for people"
+        )));
+    }
     let children = SigSet::from(Signal::SIGCHLD);
     let prepared = children.thread_block().map_err(io::Error::from).and_then(|()| give_up());
     let words = prepared.as_ref().map_or_else(|error| error.to_string().into_bytes(), |()| READY.to_vec());

@@ -147,12 +147,22 @@ async fn containers_see_each_others_processes_where_they_share_them() {
     exit(&runtime, &second).await;
     let all = said(&pod, &first, seen).await;
     assert!(all.contains("sleep 1111") && !all.contains("sleep 2222"), "{all}");
-    // Its restarted caller finds it as it is; without its first process it is none.
+    // Its restarted caller finds it as it is; without its first process it is none, and can be made anew.
     let ready = |all: Vec<runtime::Sandbox>| all.iter().any(|one| one.id == pod.sandbox && one.ready);
     let again = host.connect().await;
     assert!(ready(again.sandboxes().await.expect("lists")));
-    runtime.stop_sandbox(&pod.sandbox).await.expect("stops");
+    let held = host.folder().join("pods/sandboxes").join(pod.sandbox.as_str()).join("pause");
+    let number = std::fs::read_to_string(&held).expect("its number").parse().expect("a number");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(number), nix::sys::signal::Signal::SIGKILL).expect("it lives");
+    // It holds this until it has ended.
+    std::fs::File::open(&held).and_then(|held| held.lock()).expect("it ends");
     assert!(!ready(again.sandboxes().await.expect("lists")));
+    exit(&runtime, &first).await;
+    runtime.run_sandbox(&wanted).await.expect("made anew");
+    assert!(ready(again.sandboxes().await.expect("lists")));
+    let third = pod.run(&pod.spec("third", &["/bin/sleep", "4444"])).await;
+    let all = said(&pod, &third, seen).await;
+    assert!(all.contains("/pause ") && all.contains("sleep 4444") && !all.contains("sleep 1111"), "{all}");
     pod.end().await;
     host.stop().await;
 }
