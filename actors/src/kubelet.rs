@@ -38,6 +38,7 @@ pub mod listing;
 pub mod machine;
 pub mod network;
 pub mod node_object;
+pub mod profiles;
 pub mod pulled;
 pub mod references;
 pub mod steps;
@@ -136,7 +137,7 @@ impl Kubelet {
             .filter_map(|other| Pod::read(other).ok())
             .collect();
         let node = self.machine.node.borrow().clone()?;
-        node::admit(pod, &others, &node).err()
+        node::admit(pod, &others, &node).and_then(|()| node::confine(pod, host_facts::app_armor)).err()
     }
 
     async fn observe(&self, keeper: &Arc<Keeper>, pod: Option<(&Pod, &References)>) -> Observed {

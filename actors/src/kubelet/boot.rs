@@ -133,7 +133,7 @@ pub fn start(stage: &Stage, context: &Arc<Context>, tasks: &mut JoinSet<()>) -> 
 fn machine(context: &Arc<Context>, runtime: Arc<dyn ContainerRuntime>) -> Machine {
     let api = api(context);
     let data = absolute(&context.config.data_dir);
-    let places = Places { pods: data.join("pods"), logs: data.join("logs/pods") };
+    let places = Places { pods: data.join("pods"), logs: data.join("logs/pods"), seccomp: data.join("seccomp") };
     let selector = format!("spec.nodeName={}", context.name);
     let services = Mirror::start(api.clone(), &SERVICE, "", &[]);
     let pods = Mirror::start(api.clone(), &POD, "", &[("fieldSelector", &selector)]);

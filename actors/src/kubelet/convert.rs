@@ -3,7 +3,7 @@
 use ::kubelet::{observed, spec};
 use runtime::{
     ContainerId, ContainerSpec, ContainerState, Mount, Namespaces, PodRef, Propagation, Resources, SandboxId,
-    SandboxSpec, Security, User,
+    SandboxSpec, Seccomp, Security, User,
 };
 
 /// As a plan sees it.
@@ -85,7 +85,7 @@ fn pod_ref(pod: &spec::PodRef) -> PodRef {
 }
 
 /// As the runtime wants it.
-pub fn container_spec(spec: &spec::ContainerSpec) -> ContainerSpec {
+pub fn container_spec(spec: &spec::ContainerSpec, seccomp: Seccomp) -> ContainerSpec {
     ContainerSpec {
         sandbox: SandboxId::from(spec.sandbox.clone()),
         name: spec.name.clone(),
@@ -97,7 +97,7 @@ pub fn container_spec(spec: &spec::ContainerSpec) -> ContainerSpec {
         working_dir: spec.working_dir.clone(),
         mounts: spec.mounts.iter().map(mount).collect(),
         resources: resources(&spec.resources),
-        security: security(&spec.security),
+        security: security(&spec.security, seccomp),
         beside: spec.beside.clone().map(ContainerId::from),
         tty: spec.tty,
         stdin: spec.stdin,
@@ -131,7 +131,7 @@ fn resources(resources: &spec::Resources) -> Resources {
     }
 }
 
-fn security(security: &spec::Security) -> Security {
+fn security(security: &spec::Security, seccomp: Seccomp) -> Security {
     Security {
         user: security.user.map(|user| User { uid: user.uid, gid: user.gid }),
         groups: security.groups.clone(),
@@ -141,5 +141,8 @@ fn security(security: &spec::Security) -> Security {
         read_only_root: security.read_only_root,
         no_new_privileges: security.no_new_privileges,
         rlimits: Vec::new(),
+        strict_groups: security.strict_groups,
+        seccomp,
+        app_armor: security.app_armor.clone(),
     }
 }

@@ -1,5 +1,5 @@
 //! What this machine says of itself: memory, CPUs, disk, kernel, names. Read from `/proc`, `/sys` and `/etc`.
-//! Main functions: [`facts`] for a plan, [`node_info`] for `status.nodeInfo`.
+//! Main functions: [`facts`] for a plan, [`app_armor`], [`node_info`] for `status.nodeInfo`.
 
 use std::fs;
 use std::path::Path;
@@ -36,6 +36,14 @@ pub fn facts(disk: &Path, runtime_error: Option<String>, network_error: Option<S
     facts.pids = pids(&text("/proc/loadavg"), &text("/proc/sys/kernel/pid_max"));
     (facts.runtime_error, facts.network_error) = (runtime_error, network_error);
     facts
+}
+
+/// AppArmor profiles that the kernel has, by name; `None` where it has no AppArmor.
+pub fn app_armor() -> Option<Vec<String>> {
+    let is_on = text("/sys/module/apparmor/parameters/enabled").starts_with('Y');
+    let loaded = is_on.then(|| text("/sys/kernel/security/apparmor/profiles"))?;
+    // Each line is a name and, in parentheses, a mode.
+    Some(loaded.lines().filter_map(|line| Some(line.rsplit_once(" (")?.0.to_owned())).collect())
 }
 
 /// Bytes of a row of `/proc/meminfo`, which counts in KiB.

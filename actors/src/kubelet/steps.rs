@@ -19,10 +19,13 @@ use super::keeper::Keeper;
 use super::machine::Machine;
 use super::network::told;
 use super::pulled::Standing;
-use super::{convert, until, volumes};
+use super::{convert, profiles, until, volumes};
 use words::{last_words, remove_log};
 
 mod words;
+
+/// Said of a pod that wants users of its own; upstream's words for a runtime that has none to give.
+const NO_USERS: &str = "can't set `spec.hostUsers: false`, runtime does not support user namespaces";
 
 /// Steps of one lane.
 pub struct Steps<'a> {
@@ -95,13 +98,15 @@ impl<'a> Steps<'a> {
     async fn ask_runtime(&mut self, step: &Step) -> Result<(), Failure> {
         let runtime = &self.machine.runtime;
         match step {
+            Step::RunSandbox(spec) if spec.own_users => return Err(Failure(NO_USERS.to_owned())),
             Step::RunSandbox(spec) => drop(runtime.run_sandbox(&convert::sandbox_spec(spec)).await?),
             Step::CreateContainer { prepare, spec } => {
                 volumes::prepare::all(prepare.clone()).await?;
                 if let Some(folder) = spec.log_path.parent() {
                     fs::create_dir_all(folder)?;
                 }
-                let created = runtime.create(&convert::container_spec(spec)).await;
+                let seccomp = profiles::seccomp(&self.machine.places.seccomp, &spec.security.seccomp).await?;
+                let created = runtime.create(&convert::container_spec(spec, seccomp)).await;
                 if matches!(created, Err(RuntimeError::ImageMissing(_))) {
                     self.machine.listing.forget_images();
                 }

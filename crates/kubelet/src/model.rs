@@ -19,7 +19,7 @@ pub use container::{
     ResourceFieldRef, Resources, RestartRule, VolumeMount,
 };
 pub use probe::{ExecAction, GrpcAction, Header, HttpGet, Lifecycle, LifecycleHandler, Probe, SleepAction, TcpSocket};
-pub use security::{Capabilities, PodSecurityContext, SeLinux, SecurityContext, Sysctl};
+pub use security::{Capabilities, PodSecurityContext, Profile, SeLinux, SecurityContext, Sysctl};
 pub use volume::{
     ConfigMapSource, DownwardItem, DownwardSource, EmptyDir, HostPath, KeyToPath, Projected, Projection, SecretSource,
     TokenSource, Volume,
@@ -107,6 +107,8 @@ pub struct PodSpec {
     pub host_ipc: bool,
     /// Containers see each other's processes.
     pub share_process_namespace: bool,
+    /// Its users are the host's; true if unset.
+    pub host_users: Option<bool>,
     /// Host name; the pod's name if empty.
     pub hostname: String,
     /// The domain below the namespace's that the host name is in.

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 mod admit;
+pub mod app_armor;
 mod conditions;
 mod files;
 
 pub use admit::{REJECTED, admit, reason};
+pub use app_armor::confine;
 pub use conditions::{Facts, NodePlan, plan};
 pub use files::{PodSource, StaticPodError, mirror, static_pod};
 

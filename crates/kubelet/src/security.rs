@@ -1,12 +1,13 @@
 //! `securityContext` of a pod and a container, together. Main function: [`resolve`].
 //! Spec: <https://kubernetes.io/docs/tasks/configure-pod-container/security-context/>.
-//! Leaves out: SELinux, AppArmor and seccomp profiles, user namespaces.
+//! Leaves out: SELinux, user namespaces.
 
 use api::gotext::quote;
 
 use crate::{
-    model::{Container, Pod},
-    spec::{Security, User},
+    model::{Container, Pod, Profile},
+    node::app_armor,
+    spec::{Seccomp, Security, User},
     text::pod_name,
 };
 
@@ -65,7 +66,18 @@ pub fn resolve(pod: &Pod, container: &Container, image_user: &str) -> Result<Sec
         privileged: own.privileged,
         read_only_root: own.read_only_root_filesystem,
         no_new_privileges: own.allow_privilege_escalation == Some(false),
+        strict_groups: all.supplemental_groups_policy.as_deref() == Some("Strict"),
+        seccomp: own.seccomp_profile.as_ref().or(all.seccomp_profile.as_ref()).map(seccomp).unwrap_or_default(),
+        app_armor: app_armor::profile(pod, container).map(str::to_owned),
     })
+}
+
+fn seccomp(profile: &Profile) -> Seccomp {
+    match (profile.kind.as_str(), &profile.localhost_profile) {
+        ("RuntimeDefault", _) => Seccomp::RuntimeDefault,
+        ("Localhost", Some(file)) => Seccomp::Localhost(file.into()),
+        _ => Seccomp::Unconfined,
+    }
 }
 
 fn plain(capability: &str) -> String {
@@ -136,9 +148,24 @@ mod tests {
     }
 
     #[test]
+    fn a_containers_profile_goes_before_its_pods() {
+        let check = |pod: Value, own: Value, expect: Seccomp| {
+            let object = json!({"spec": {"securityContext": pod, "containers": [{"securityContext": own}]}});
+            let pod = Pod::read(&object).unwrap();
+            assert_eq!(resolve(&pod, &pod.spec.containers[0], "").unwrap().seccomp, expect);
+        };
+        let profile = |kind: &str| json!({"seccompProfile": {"type": kind}});
+        let local = json!({"seccompProfile": {"type": "Localhost", "localhostProfile": "profiles/a.json"}});
+        check(json!({}), json!({}), Seccomp::Unconfined);
+        check(profile("RuntimeDefault"), json!({}), Seccomp::RuntimeDefault);
+        check(profile("RuntimeDefault"), profile("Unconfined"), Seccomp::Unconfined);
+        check(profile("Unconfined"), local, Seccomp::Localhost("profiles/a.json".into()));
+    }
+
+    #[test]
     fn capabilities_and_groups_are_taken_over() {
         let object = json!({"spec": {
-            "securityContext": {"supplementalGroups": [1, 2], "fsGroup": 3},
+            "securityContext": {"supplementalGroups": [1, 2], "fsGroup": 3, "supplementalGroupsPolicy": "Strict"},
             "containers": [{"securityContext": {
                 "capabilities": {"add": ["NET_ADMIN", "CAP_SYS_TIME"], "drop": ["all"]}, "allowPrivilegeEscalation": false,
                 "readOnlyRootFilesystem": true,
@@ -151,6 +178,6 @@ mod tests {
             (found.add_capabilities, found.drop_capabilities),
             (vec!["NET_ADMIN".into(), "SYS_TIME".into()], vec!["ALL".into()])
         );
-        assert!(found.no_new_privileges && found.read_only_root && !found.privileged);
+        assert!(found.no_new_privileges && found.read_only_root && !found.privileged && found.strict_groups);
     }
 }

@@ -30,6 +30,8 @@ pub struct SandboxSpec {
     pub host_pid: bool,
     /// One process namespace for all containers.
     pub shared_pid: bool,
+    /// Users of its own (`hostUsers: false`).
+    pub own_users: bool,
     /// Kernel settings of its namespaces.
     pub sysctls: BTreeMap<String, String>,
     /// The cgroup that holds the containers' cgroups, absolute, below the root of every hierarchy.
@@ -146,6 +148,24 @@ pub struct Security {
     pub read_only_root: bool,
     /// Set-user-id programs have no effect.
     pub no_new_privileges: bool,
+    /// Groups that the image's `/etc/group` names are not added.
+    pub strict_groups: bool,
+    /// Which system calls it may make.
+    pub seccomp: Seccomp,
+    /// The AppArmor profile that confines it; it is loaded.
+    pub app_armor: Option<String>,
+}
+
+/// `seccompProfile`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Seccomp {
+    /// All that the kernel grants.
+    #[default]
+    Unconfined,
+    /// What ordinary programs need.
+    RuntimeDefault,
+    /// As this file says; relative to the node's folder of profiles.
+    Localhost(PathBuf),
 }
 
 /// Who a process runs as.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     model::Kind,
+    node::REJECTED,
     pod::{
         run::Run,
         view::{Now, View},
@@ -68,7 +69,18 @@ pub(crate) fn render(run: &mut Run<'_>) -> Option<Value> {
         status.insert("observedGeneration".into(), pod.metadata.generation.into());
     }
     reasons(run, phase, &mut status);
-    addresses(run, &mut status);
+    // Of a pod that was refused there is nothing else to tell, and kubectl shows the reason.
+    if !run.history.verdict.as_ref().is_some_and(|verdict| verdict.message.starts_with(REJECTED)) {
+        parts(run, &views, phase, &mut status);
+    }
+    let status = without_nulls(Value::Object(status));
+    run.history.last_status = Some(status.clone());
+    (status != without_nulls(pod.status.clone())).then_some(status)
+}
+
+/// What the pod's parts are at: addresses, containers, conditions.
+fn parts(run: &Run<'_>, views: &[View<'_>], phase: Phase, status: &mut Map<String, Value>) {
+    addresses(run, status);
     for (kind, field) in LISTS {
         let of_kind = views.iter().filter(|view| view.kind == kind);
         let list: Vec<Value> =
@@ -79,11 +91,8 @@ pub(crate) fn render(run: &mut Run<'_>) -> Option<Value> {
             status.insert(field.into(), list.into());
         }
     }
-    let all = conditions::render(run, phase, &status);
+    let all = conditions::render(run, phase, status);
     status.insert("conditions".into(), all.into());
-    let status = without_nulls(Value::Object(status));
-    run.history.last_status = Some(status.clone());
-    (status != without_nulls(pod.status.clone())).then_some(status)
 }
 
 /// The lists of containers' statuses.

@@ -79,6 +79,8 @@ pub(crate) struct Host {
     limits: HashMap<&'static str, u64>,
     /// The lowest OOM score adjustment that can be given.
     oom_score_adj_min: i32,
+    /// The kernel filters system calls.
+    seccomp: bool,
 }
 
 impl Host {
@@ -100,7 +102,13 @@ impl Host {
         };
         let limits = LIMITS.iter().filter_map(|(name, row)| Some((*name, hard(row)?))).filter(|_| bound).collect();
         let oom_score_adj_min = if bound { oom_score_adj.trim().parse().unwrap_or(0) } else { -1000 };
-        Self { capabilities, limits, oom_score_adj_min }
+        let seccomp = status.lines().any(|line| line.starts_with("Seccomp:"));
+        Self { capabilities, limits, oom_score_adj_min, seccomp }
+    }
+
+    /// Whether system calls can be filtered.
+    pub(crate) fn has_seccomp(&self) -> bool {
+        self.seccomp
     }
 
     /// All capabilities that can be given, without `CAP_`.

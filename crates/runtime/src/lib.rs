@@ -2,8 +2,7 @@
 //!
 //! Main type: [`ContainerRuntime`], with two implementations that pass one suite: [`Containerd`] drives containerd's own
 //! gRPC API, [`MemoryRuntime`] is the twin for tests of those above. [`log`] holds what containers print. Networks are
-//! made elsewhere: a pod's network namespace comes in as a path. Left out as yet: seccomp
-//! profiles.
+//! made elsewhere: a pod's network namespace comes in as a path.
 
 mod archive;
 mod cgroup;
@@ -36,6 +35,7 @@ pub use ids::{ContainerId, SandboxId};
 pub use memory::{MemoryRuntime, Program};
 pub use pull::{Credentials, PullError, PullSecrets, SecretsError};
 pub use spec::{
-    ContainerSpec, ExecSpec, Mount, Namespaces, PodRef, Propagation, Resources, Rlimit, SandboxSpec, Security, User,
+    ContainerSpec, ExecSpec, Mount, Namespaces, PodRef, Propagation, Resources, Rlimit, SandboxSpec, Seccomp, Security,
+    User,
 };
 pub use state::{Container, ContainerEvent, ContainerState, Exit, Image, ImageConfig, Sandbox, Version};

@@ -1,7 +1,8 @@
 //! The low-level runtime's description of a container, made from a pod's. Pure. Main item: [`container`].
-//! Spec: <https://github.com/opencontainers/runtime-spec/blob/v1.0.2/config.md>. Left out: seccomp, AppArmor, SELinux,
-//! the host's device nodes for privileged containers.
+//! Spec: <https://github.com/opencontainers/runtime-spec/blob/v1.0.2/config.md>. Left out: SELinux.
 
+pub(crate) mod devices;
+mod seccomp;
 mod user;
 
 use std::path::{Path, PathBuf};
@@ -72,6 +73,8 @@ pub(crate) struct Input<'a> {
     /// The host has one hierarchy.
     pub(crate) cgroup_unified: bool,
     pub(crate) host: &'a Host,
+    /// The host's device nodes, for a privileged container.
+    pub(crate) devices: Vec<Value>,
 }
 
 /// Describes a container.
@@ -82,7 +85,13 @@ pub(crate) fn container(input: &Input<'_>) -> Result<Value, RuntimeError> {
         "namespaces": namespaces(input),
         "resources": resources(input),
     });
-    if !security.privileged {
+    let capabilities = capabilities(input)?;
+    if security.privileged {
+        linux["devices"] = json!(input.devices);
+    } else {
+        if let Some(filter) = seccomp::filter(&security.seccomp, &capabilities, input.host)? {
+            linux["seccomp"] = filter;
+        }
         linux["maskedPaths"] = json!(MASKED);
         linux["readonlyPaths"] = json!(READ_ONLY);
     }
@@ -95,7 +104,7 @@ pub(crate) fn container(input: &Input<'_>) -> Result<Value, RuntimeError> {
     Ok(json!({
         "ociVersion": "1.0.2",
         "root": { "path": "rootfs", "readonly": security.read_only_root },
-        "process": process(input)?,
+        "process": process(input, &capabilities)?,
         "mounts": mounts(input)?,
         "linux": linux,
     }))
@@ -135,15 +144,18 @@ pub(crate) fn check_sysctls<'a>(
     Ok(())
 }
 
-fn process(input: &Input<'_>) -> Result<Value, RuntimeError> {
+fn process(input: &Input<'_>, capabilities: &[String]) -> Result<Value, RuntimeError> {
     let (spec, security, image) = (input.spec, &input.spec.security, input.image);
-    let capabilities = capabilities(input)?;
-    let mut groups = input.user.groups.clone();
-    groups.extend(security.groups.iter().filter(|group| !input.user.groups.contains(group)));
+    let mut groups = if security.strict_groups { Vec::new() } else { input.user.groups.clone() };
+    for group in &security.groups {
+        if !groups.contains(group) {
+            groups.push(*group);
+        }
+    }
     let cwd = spec.working_dir.clone().unwrap_or_else(|| image.working_dir.clone().into());
     let cwd = if cwd.as_os_str().is_empty() { PathBuf::from("/") } else { cwd };
     // A process that is not root has them only through files, as with any other runtime.
-    let effective = if input.user.uid == 0 { &capabilities[..] } else { &[] };
+    let effective = if input.user.uid == 0 { capabilities } else { &[] };
     let mut process = json!({
         "args": arguments(spec, image)?,
         "env": environment(spec, image),
@@ -154,6 +166,9 @@ fn process(input: &Input<'_>) -> Result<Value, RuntimeError> {
         "noNewPrivileges": security.no_new_privileges,
         "rlimits": rlimits(input)?,
     });
+    if let Some(profile) = &security.app_armor {
+        process["apparmorProfile"] = json!(profile);
+    }
     if let Some(adjustment) = spec.resources.oom_score_adj {
         process["oomScoreAdj"] = json!(input.host.clamp_oom_score_adj(adjustment));
     }

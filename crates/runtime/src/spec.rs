@@ -150,6 +150,29 @@ pub struct Security {
     pub no_new_privileges: bool,
     /// Bounds of processes, lowered to what this host permits.
     pub rlimits: Vec<Rlimit>,
+    /// Only [`Self::groups`], not those that the image's `/etc/group` names (`supplementalGroupsPolicy: Strict`).
+    pub strict_groups: bool,
+    /// Which system calls it may make; whatever this says, a privileged one makes any.
+    pub seccomp: Seccomp,
+    /// The AppArmor profile that confines it; it is loaded.
+    pub app_armor: Option<String>,
+}
+
+/// `seccompProfile`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Seccomp {
+    /// All that the kernel grants.
+    #[default]
+    Unconfined,
+    /// What ordinary programs need.
+    RuntimeDefault,
+    /// As a file of the host says.
+    Profile {
+        /// What errors call it.
+        name: String,
+        /// JSON, as in the runtime specification's `linux.seccomp`.
+        text: Box<[u8]>,
+    },
 }
 
 /// Who a process runs as.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use cluster::{Row, Sandbox, Steps, becomes, eventually, refuses, row, with};
 
 const WHOLE: &str = include_str!("pods/whole.yaml");
+const CONFINED: &str = include_str!("pods/confined.yaml");
 const SICK: &str = include_str!("pods/sick.yaml");
 
 /// How long a pod may take to get somewhere on a busy machine.
@@ -72,6 +73,35 @@ const STREAMS: &[Row] = &[
     with("exec -n NS -i whole -c main -- cat", "through and back", &["through and back"]),
 ];
 
+/// A profile of the node's own, and where it is below the node's folder.
+const PROFILE: &str =
+    r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}"#;
+const PROFILES: &str = "data/seccomp/profiles";
+
+/// What containers may and may not do. Mode 2 is a filter, see `proc(5)`.
+const KEPT_IN: &[Row] = &[
+    with("apply -n NS -f -", CONFINED, &["pod/confined created"]),
+    row("wait -n NS --for=condition=Ready pod/confined --timeout=90s", &["condition met"]),
+    row("exec -n NS confined -c default -- grep Seccomp: /proc/self/status", &["Seccomp:\t2"]),
+    row("exec -n NS confined -c default -- mkdir /made", &[]),
+    row("exec -n NS confined -c default -- sh -c 'ls /proc/self/ns | xargs; date; id'", &["mnt", "uid=0(root)"]),
+    // The kernel would say that there is no such folder.
+    refuses("exec -n NS confined -c default -- mount -t tmpfs none /none", "", &["permission denied"]),
+    row("exec -n NS confined -c unconfined -- grep Seccomp: /proc/self/status", &["Seccomp:\t0"]),
+    refuses("exec -n NS confined -c unconfined -- mount -t tmpfs none /none", "", &["No such file or directory"]),
+    row("exec -n NS confined -c local -- grep Seccomp: /proc/self/status", &["Seccomp:\t2"]),
+    refuses("exec -n NS confined -c local -- mkdir /made", "", &["Operation not permitted"]),
+    refuses("exec -n NS confined -c default -- ls /dev/kmsg", "", &["No such file or directory"]),
+    row("exec -n NS confined -c privileged -- grep Seccomp: /proc/self/status", &["Seccomp:\t0"]),
+    row("exec -n NS confined -c privileged -- ls /dev/kmsg /dev/loop-control", &["/dev/loop-control"]),
+    becomes("get -n NS pod nowhere", &["CreateContainerError"]),
+    row("get -n NS events", &["Error: cannot load seccomp profile", "profiles/none.json"]),
+    becomes("get -n NS pod unnamed", &["AppArmor"]),
+    row("describe -n NS pod unnamed", &["Status:           Failed", "Pod was rejected: Cannot enforce AppArmor: "]),
+    becomes("describe -n NS pod users", &["runtime does not support user namespaces"]),
+    with("delete -n NS --force -f -", CONFINED, &["pod \"confined\" force deleted"]),
+];
+
 /// What is shown of pods that go wrong.
 const SHOWN: &[Row] = &[
     with("apply -n NS -f -", SICK, &["pod/loops created"]),
@@ -118,11 +148,21 @@ fn pods_are_what_their_manifests_say_and_every_node_shows_it() {
     for (kubectl, node) in [(&one, "node-1"), (&two, "node-2")] {
         steps.step(&format!("logs and exec through {node}"), || run(STREAMS, kubectl, "a"));
     }
+    steps.step("what confines a container is enforced, or its pod does not run", || confined(&sandbox, &two));
     steps.step("what goes wrong is shown as Kubernetes shows it", || run(SHOWN, &two, "b"));
     steps.step("mesh is killed: no container is touched", || survives(&sandbox, &one));
     steps.step("a pod is deleted with grace", || deleted(&one));
     steps.step("nothing is left of deleted pods", || cleaned(&sandbox, &one));
     steps.end();
+}
+
+fn confined(sandbox: &Sandbox, kubectl: &cluster::Kubectl) -> Result<()> {
+    for node in sandbox.names() {
+        let profiles = sandbox.home(&node).join(PROFILES);
+        std::fs::create_dir_all(&profiles)?;
+        std::fs::write(profiles.join("no-mkdir.json"), PROFILE)?;
+    }
+    run(KEPT_IN, kubectl, "b")
 }
 
 /// Ids and restart counts of all containers of the pod `whole`.

@@ -1,5 +1,5 @@
 //! Folders within a folder that containers can write to: opened step by step, so that no link leads out.
-//! Main function: [`make_folders`]. See `openat2(2)`.
+//! Main functions: [`make_folders`], [`open_file`]. See `openat2(2)`.
 
 use std::fs::File;
 use std::io;
@@ -45,6 +45,16 @@ pub fn make_folders(root: &Path, path: &Path, mode: u32) -> io::Result<()> {
         open(&top, &so_far)?;
     }
     Ok(())
+}
+
+/// Opens a file below `root` for reading.
+///
+/// # Errors
+/// Where there is none, or its path leads out of `root` (`EXDEV`).
+pub fn open_file(root: &Path, path: &Path) -> io::Result<File> {
+    let how = OpenHow::new().flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK);
+    let how = how.resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    Ok(openat2(File::open(root)?.as_fd(), path, how)?.into())
 }
 
 fn open(top: &File, path: &Path) -> Result<OwnedFd, Errno> {

@@ -18,10 +18,27 @@ pub struct PodSecurityContext {
     pub fs_group: Option<i64>,
     /// `OnRootMismatch` or `Always`.
     pub fs_group_change_policy: Option<String>,
+    /// `Strict`: groups that an image's `/etc/group` names are not added.
+    pub supplemental_groups_policy: Option<String>,
+    /// System calls of all containers.
+    pub seccomp_profile: Option<Profile>,
+    /// What all containers may touch.
+    pub app_armor_profile: Option<Profile>,
     /// Kernel settings of the pod's namespaces.
     pub sysctls: Vec<Sysctl>,
     /// Labels, for downward use only.
     pub se_linux_options: Option<SeLinux>,
+}
+
+/// What confines a container.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Profile {
+    /// `RuntimeDefault`, `Unconfined` or `Localhost`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Which one of the node's own.
+    pub localhost_profile: Option<String>,
 }
 
 /// A kernel setting.
@@ -60,6 +77,10 @@ pub struct SecurityContext {
     pub read_only_root_filesystem: bool,
     /// Set-user-id programs work; true if unset.
     pub allow_privilege_escalation: Option<bool>,
+    /// System calls.
+    pub seccomp_profile: Option<Profile>,
+    /// What it may touch.
+    pub app_armor_profile: Option<Profile>,
 }
 
 /// Changes of the default set.

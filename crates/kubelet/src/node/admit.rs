@@ -22,7 +22,7 @@ use crate::{
 pub const REJECTED: &str = "Pod was rejected: ";
 
 /// Reasons that events may have: those of the resources that every node has, and of the rules.
-const REASONS: [&str; 8] = [
+const REASONS: [&str; 9] = [
     "OutOfcpu",
     "OutOfmemory",
     "OutOfephemeral-storage",
@@ -31,6 +31,7 @@ const REASONS: [&str; 8] = [
     "NodeName",
     "NodePorts",
     "TaintToleration",
+    "AppArmor",
 ];
 
 /// A reason as events need it.

@@ -119,6 +119,7 @@ fn sandbox_spec(run: &Run<'_>, attempt: u32, network: Option<std::path::PathBuf>
         host_ipc: pod.spec.host_ipc,
         host_pid: pod.spec.host_pid,
         shared_pid: pod.spec.share_process_namespace,
+        own_users: pod.spec.host_users == Some(false),
         sysctls: pod.spec.security_context.sysctls.iter().map(|one| (one.name.clone(), one.value.clone())).collect(),
         cgroup_parent: resources::cgroup_parent(&node.cgroup_root, pod),
         labels: Default::default(),

@@ -91,6 +91,7 @@ impl Containerd {
             cgroup: &cgroup,
             cgroup_unified: self.shared.cgroups.is_unified(),
             host: &self.shared.host,
+            devices: if spec.security.privileged { oci::devices::of_host(Path::new("/dev"))? } else { Vec::new() },
         })?;
         let identity = Identity {
             attempt: spec.attempt,

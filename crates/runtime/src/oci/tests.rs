@@ -28,6 +28,7 @@ fn describe(spec: &ContainerSpec, namespaces: &Namespaces) -> Result<Value, Runt
         cgroup: Path::new("/mesh/pod/c"),
         cgroup_unified: false,
         host: &host,
+        devices: Vec::new(),
     })
 }
 

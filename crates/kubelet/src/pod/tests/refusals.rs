@@ -134,9 +134,10 @@ fn a_sandbox_that_cannot_be_made_is_tried_again() {
 #[test]
 fn a_refused_pod_fails_and_never_runs() {
     let mut world = World::new(spec(&[container("a")]), |_, _| Act::Serve);
-    world.refused = Some(Verdict { reason: "NodeAffinity".into(), message: "no".into() });
+    world.refused = Some(Verdict { reason: "NodeAffinity".into(), message: "Pod was rejected: no".into() });
     world.run_to(5);
     assert_eq!((&world.status()["phase"], &world.status()["reason"]), (&json!("Failed"), &json!("NodeAffinity")));
+    assert_eq!((&world.status()["containerStatuses"], &world.status()["podIP"]), (&json!(null), &json!(null)));
     assert!(world.observed.sandboxes.is_empty());
 }
 
