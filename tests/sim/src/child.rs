@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Plan, Report, judge, plan::Scenario, recovery::Before};
+use crate::{Plan, Report, invariants, plan::Scenario, recovery::Before};
 
 /// What came of one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,7 +107,7 @@ fn parse(text: &str) -> Findings {
 #[must_use]
 pub fn print(seed: u64, scenario: Scenario) -> bool {
     let report = crate::run(seed, &Plan::of(scenario));
-    let violated = judge::all(&report);
+    let violated = invariants::violated(&report);
     for (name, complaint) in &violated {
         println!("violated {name} {}", complaint.replace('\n', " "));
     }

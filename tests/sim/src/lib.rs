@@ -1,8 +1,8 @@
 //! Whole clusters on one thread, in virtual time, made of nothing but a seed: real store, consensus and log over a
 //! simulated network and simulated disks.
 //!
-//! [`run`] does one: chaos, then heal, then everything is looked at. What must hold is in `tests/`, one file per
-//! invariant. Each run has a process of its own, the binary `sim`, in which all randomness is fixed: `sim <seed>` is the
+//! [`run`] does one: chaos, then heal, then everything is looked at. What must hold is in
+//! [`invariants`], a file each. Each run has a process of its own, the binary `sim`, in which all randomness is fixed: `sim <seed>` is the
 //! same run to the last message, every time (`tests/replay.rs`). A failure prints its seed.
 
 mod chaos;
@@ -14,7 +14,7 @@ pub mod fault;
 pub mod flaw;
 pub mod history;
 mod hosts;
-pub mod judge;
+pub mod invariants;
 mod life;
 pub mod linearizable;
 pub mod network;

@@ -21,6 +21,7 @@ use crate::{
     disk::Machine,
     history::{Action, Ending, Operation, Value},
     hosts::Hosts,
+    invariants::{disturbs_nobody, recovers},
     watcher::Change,
     world::World,
 };
@@ -126,7 +127,7 @@ impl World {
         sim.wire.repair(LOST, SURVIVOR);
         sim.wire.refuse(self.machines[&LOST].id());
         if let Err(why) = self.recover(&self.machines[&SURVIVOR]) {
-            return self.observe("recovers", why.to_string());
+            return self.observe("recovers", recovers::refused(why));
         }
         let start = |sim: &mut Hosts<'_>, number| sim.start(number).expect("a runtime needs nothing that is refused");
         start(sim, SURVIVOR);
@@ -136,8 +137,8 @@ impl World {
         let term = self.term();
         start(sim, LOST);
         self.pass(sim, HAUNTING);
-        if self.term() != term || !leads() {
-            self.observe("disturbs_nobody", format!("the survivor's term was {term:?} and is {:?}", self.term()));
+        if let Err(complaint) = disturbs_nobody::judge(&(term, true), &(self.term(), leads())) {
+            self.observe("disturbs_nobody", complaint);
         }
         self.nodes.lock().remove(&LOST);
         self.machines[&LOST].wipe();

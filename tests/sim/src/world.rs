@@ -21,6 +21,7 @@ use crate::{
     flaw::Flaw,
     history::History,
     hosts::Hosts,
+    invariants::{one_leader_a_term, quorum_reforms, survival, voters_stay},
     life::live,
     plan::Plan,
     recovery::{Before, SURVIVOR},
@@ -184,7 +185,7 @@ impl World {
     /// The agreement of this node has ended although its disk is as it was promised to be.
     pub(crate) async fn breaks(&self, id: u64, why: &str) -> io::Result<()> {
         if !self.machines[&id].is_off() {
-            self.observe("survival", format!("node {id}: {why}"));
+            self.observe("survival", survival::ended(id, why));
             self.broken.lock().insert(id);
         }
         std::future::pending().await
@@ -197,7 +198,7 @@ impl World {
             self.step(sim);
             if sim.elapsed() >= end {
                 let states: Vec<_> = self.nodes.lock().iter().map(|(id, node)| (*id, node.status())).collect();
-                self.observe("quorum_reforms", format!("{what} took over {PATIENCE:?}: {states:?}"));
+                self.observe("quorum_reforms", quorum_reforms::late(what, PATIENCE, states));
                 return false;
             }
         }
@@ -206,7 +207,7 @@ impl World {
 
     pub(crate) fn step(&self, sim: &mut Hosts<'_>) {
         if let Err(error) = sim.step() {
-            self.observe("survival", format!("at {:?}: {error}", sim.elapsed()));
+            self.observe("survival", survival::died(sim.elapsed(), error));
         }
         *self.steps.lock() += 1;
         let look = self.steps.lock().is_multiple_of(LOOK_STEPS);
@@ -222,17 +223,15 @@ impl World {
         }
     }
 
-    /// One leader a term (Raft §5.2), and no voter fewer for all that fails.
     fn judge_leader(&self, id: u64, node: &Node, term: u64, look: bool) {
-        let first = *self.leaders.lock().entry(term).or_insert(id);
-        if first != id {
-            self.observe("one_leader_a_term", format!("term {term} is led by {first} and by {id}"));
+        if let Err(complaint) = one_leader_a_term::judge(&mut self.leaders.lock(), term, id) {
+            self.observe("one_leader_a_term", complaint);
         }
-        if look && *self.stage.borrow() > Stage::Founding {
-            let voters = node.status().voters.len() as u64;
-            if voters < self.plan.voters {
-                self.observe("voters_stay", format!("{voters} of {} nodes vote", self.plan.voters));
-            }
+        if look
+            && *self.stage.borrow() > Stage::Founding
+            && let Err(complaint) = voters_stay::judge(&node.status(), self.plan.voters)
+        {
+            self.observe("voters_stay", complaint);
         }
     }
 

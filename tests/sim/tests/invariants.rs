@@ -1,4 +1,4 @@
-//! No run of any seed violates an invariant; which there are is in `sim::judge`.
+//! No run of any seed violates an invariant; which there are is in `sim::invariants`.
 
 use std::path::Path;
 
