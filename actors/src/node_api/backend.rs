@@ -159,7 +159,7 @@ pub(super) async fn answer(client: &Client, call: Call) -> Result<Value, ApiErro
         Verb::Update => client.update(kind, part, body).await,
         Verb::Patch => client.patch(kind, namespace, name, part, body, *patch).await,
         Verb::Delete => client.delete(kind, namespace, name, body).await,
-        Verb::Watch | Verb::DeleteCollection => Err(ApiError::method_not_allowed()),
+        Verb::Watch | Verb::DeleteCollection | Verb::Options => Err(ApiError::method_not_allowed()),
     }
 }
 

@@ -22,6 +22,8 @@ pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event;
+pub mod ingress;
+pub mod ingress_class;
 pub mod ip_address;
 pub mod lease;
 pub mod limit_range;
@@ -333,6 +335,8 @@ pub const KINDS: &[&Kind] = &[
     &rbac::CLUSTER_ROLE,
     &rbac::ROLE_BINDING,
     &rbac::ROLE,
+    &ingress::INGRESS,
+    &ingress_class::INGRESS_CLASS,
     &ip_address::IP_ADDRESS,
     &service_cidr::SERVICE_CIDR,
     &pod_disruption_budget::POD_DISRUPTION_BUDGET,

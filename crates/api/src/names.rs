@@ -61,6 +61,17 @@ pub fn dns1123_subdomain(name: &str) -> Vec<String> {
     subdomain(name, "characters")
 }
 
+/// A wildcard subdomain, `*.example.com`: hosts of Ingresses.
+#[must_use]
+pub fn wildcard_dns1123_subdomain(name: &str) -> Vec<String> {
+    const WORDS: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character";
+    let mut errors = too_long(name, SUBDOMAIN_MAX, "characters");
+    if !name.strip_prefix("*.").is_some_and(is_subdomain) {
+        errors.push(regex(WORDS, &format!(r"\*\.{SUBDOMAIN_FORMAT}"), &["*.example.com"]));
+    }
+    errors
+}
+
 fn subdomain(name: &str, unit: &str) -> Vec<String> {
     let mut errors = too_long(name, SUBDOMAIN_MAX, unit);
     if !is_subdomain(name) {

@@ -1,9 +1,9 @@
 //! Admission: rules that need more than the object itself. What was looked at becomes a guard of the write.
 //! Spec: <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/>
-//! (NamespaceLifecycle, NodeRestriction; LimitRanger, ResourceQuota; the escalation check of RBAC objects).
+//! (NamespaceLifecycle, NodeRestriction, DefaultIngressClass; LimitRanger, ResourceQuota; the escalation check of RBAC objects).
 
 use api::{
-    kinds::{Kind, namespace::NAMESPACE, pod::POD, priority_class::PRIORITY_CLASS},
+    kinds::{Kind, ingress::INGRESS, namespace::NAMESPACE, pod::POD, priority_class::PRIORITY_CLASS},
     meta,
     status::{Cause, Details, Status},
 };
@@ -19,6 +19,7 @@ use crate::{
 };
 
 pub mod account;
+mod ingress;
 mod pod;
 pub mod quota;
 
@@ -28,7 +29,8 @@ pub type Complete = fn(&View, &mut Value) -> Result<Vec<Guard>, ApiError>;
 /// What completes new objects of a kind, if anything does.
 #[must_use]
 pub fn completion(kind: &Kind) -> Option<Complete> {
-    std::ptr::eq(kind, &POD).then_some(pod::complete as Complete)
+    let all: [(&Kind, Complete); 2] = [(&POD, pod::complete), (&INGRESS, ingress::complete)];
+    all.into_iter().find(|(known, _)| std::ptr::eq(*known, kind)).map(|(_, complete)| complete)
 }
 
 /// Namespaces that cannot be deleted.

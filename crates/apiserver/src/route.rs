@@ -31,6 +31,8 @@ pub enum Verb {
     Delete,
     /// A collection is emptied.
     DeleteCollection,
+    /// A pod is asked, through `proxy`, what may be asked of it. RBAC has no word for that: only a rule for all verbs has it.
+    Options,
 }
 
 impl Verb {
@@ -46,6 +48,7 @@ impl Verb {
             Self::Patch => "patch",
             Self::Delete => "delete",
             Self::DeleteCollection => "deletecollection",
+            Self::Options => "",
         }
     }
 
@@ -88,8 +91,15 @@ impl Target {
             Method::PATCH if named => Verb::Patch,
             Method::DELETE if named => Verb::Delete,
             Method::DELETE => Verb::DeleteCollection,
+            Method::OPTIONS if self.is_proxy() => Verb::Options,
             _ => return None,
         })
+    }
+
+    /// Whether requests are for a pod.
+    #[must_use]
+    pub fn is_proxy(&self) -> bool {
+        self.sub.is_some_and(|sub| sub.name == PROXY)
     }
 
     /// Is the verb served here?
@@ -98,6 +108,9 @@ impl Target {
         let verbs = self.sub.map_or(self.kind.verbs, |sub| sub.verbs);
         let across = self.kind.namespaced && self.namespace.is_empty();
         let virtual_create = self.kind.storage.is_none() && verb == Verb::Create;
+        if verb == Verb::Options {
+            return self.is_proxy();
+        }
         verbs.contains(&verb.as_str()) && !(across && !verb.reads() && !virtual_create)
     }
 }

@@ -135,7 +135,7 @@ async fn stream(
 ) -> Result<Response<ReplyBody>, ApiError> {
     let user = authn::user(shared, session, head).await?;
     let verb = verb.filter(|verb| target.serves(*verb)).ok_or_else(ApiError::method_not_allowed)?;
-    match streams::is_proxy(&target) {
+    match target.is_proxy() {
         // The query is the pod's.
         true => authz::target(shared, &user, verb, &target, &Query::default())?,
         false => authz::target(shared, &user, verb, &target, &head.query)?,

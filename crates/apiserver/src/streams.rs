@@ -227,12 +227,7 @@ pub(crate) struct Asked<'a> {
 pub(crate) fn is_stream(target: &Target) -> bool {
     let named = target.sub.map(|sub| sub.name);
     let of_pod = target.kind.plural == "pods" && matches!(named, Some("log" | "exec" | "attach" | "portforward"));
-    of_pod || is_proxy(target)
-}
-
-/// Is this a request that a pod answers?
-pub(crate) fn is_proxy(target: &Target) -> bool {
-    target.sub.is_some_and(|sub| sub.name == PROXY)
+    of_pod || target.is_proxy()
 }
 
 /// Answers a request for a stream that was authorized as any other is.

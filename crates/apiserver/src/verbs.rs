@@ -48,5 +48,6 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Rep
         (Verb::Patch, _) => patch::answer(shared, request).await,
         (Verb::Delete, _) => delete::answer(shared, request).await,
         (Verb::DeleteCollection, _) => collection::answer(shared, request).await,
+        (Verb::Options, _) => Err(ApiError::method_not_allowed()),
     }
 }

@@ -78,11 +78,11 @@ fn names(kubectl: &Kubectl, pod: &str) -> Result<()> {
 }
 
 /// One request from this machine.
-fn outside(address: &str, port: u16, path: &str) -> Result<String> {
+fn outside(address: &str, port: u16, request: &str) -> Result<String> {
     let address = SocketAddr::new(address.parse()?, port);
     let mut stream = TcpStream::connect_timeout(&address, CALL_LIMIT).with_context(|| address.to_string())?;
     stream.set_read_timeout(Some(CALL_LIMIT))?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
+    stream.write_all(format!("{request} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).with_context(|| address.to_string())?;
     Ok(answer)
@@ -91,7 +91,7 @@ fn outside(address: &str, port: u16, path: &str) -> Result<String> {
 fn node_ports(sandbox: &Sandbox) -> Result<()> {
     for node in sandbox.names() {
         let address = sandbox.address(&node)?;
-        let answer = eventually("a node port answers", WITHDRAWN, || outside(&address, 30111, "/"))?;
+        let answer = eventually("a node port answers", WITHDRAWN, || outside(&address, 30111, "GET /"))?;
         ensure!(answer.contains("web-"), "{node} answered {answer:?}");
     }
     Ok(())
@@ -112,8 +112,12 @@ fn proxied(kubectl: &Kubectl) -> Result<()> {
     let proxy = kubectl.follow("proxy --port=0")?;
     let says = proxy.says("Starting to serve on")?;
     let port = says.rsplit(':').next().and_then(|port| port.trim().parse().ok()).context("a port")?;
-    let answer = outside("127.0.0.1", port, "/api/v1/namespaces/a/services/web:80/proxy/index.html")?;
+    let path = "/api/v1/namespaces/a/services/web:80/proxy/index.html";
+    let answer = outside("127.0.0.1", port, &format!("GET {path}"))?;
     ensure!(answer.contains(" 200 ") && answer.contains("web-"), "{answer}");
+    // It is the pod that does not know the method.
+    let answer = outside("127.0.0.1", port, &format!("OPTIONS {path}"))?;
+    ensure!(answer.contains(" 501 "), "{answer}");
     Ok(())
 }
 

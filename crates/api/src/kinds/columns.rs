@@ -62,6 +62,20 @@ pub fn pairs(object: &Value, pointer: &str) -> String {
     if pairs.is_empty() { NONE.to_owned() } else { pairs.join(",") }
 }
 
+/// Addresses and names of an object's load balancer, sorted.
+#[must_use]
+pub fn addresses(object: &Value) -> Vec<&str> {
+    let points = super::read::items(object, "/status/loadBalancer/ingress").iter();
+    let name = |point| match text(point, "/ip") {
+        "" => text(point, "/hostname"),
+        address => address,
+    };
+    let mut all: Vec<&str> = points.map(name).filter(|name| !name.is_empty()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// The time from `time` (RFC 3339) to `now` for people; [`UNKNOWN`] where there is none.
 #[must_use]
 pub fn age(time: &str, now: Timestamp) -> String {

@@ -9,8 +9,11 @@ const OURS: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\nd
 const THEIRS: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\ndata: {a: theirs}\n";
 const NAKED: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: naked, labels: {v: '1'}}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers: [{name: c, image: 'mesh.test/busybox:1', command: [sleep, '1000000']}]\n";
 
+const CLASS: &str = "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: class-NS, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}\nspec: {controller: example.com/none}\n";
+
 pub(crate) const TOPICS: &[(&str, &[Row])] = &[
     ("a deployment behind Services of every type", SERVICES),
+    ("Ingresses, for whoever acts on them", INGRESSES),
     ("one-off pods, logs and a look inside", PODS),
     ("scale, set, roll out", CHANGES),
     ("apply, prune, conflicts, replace", APPLIES),
@@ -46,6 +49,26 @@ const SERVICES: &[Row] = &[
     row("wait -n NS --for=condition=Ready pod/client --timeout=90s", &["condition met"]),
     becomes("exec -n NS client -- wget -q -O - http://web", &["web-"]),
     becomes("exec -n NS client -- nslookup web.NS.svc.cluster.local", &["10.43."]),
+];
+
+const INGRESSES: &[Row] = &[
+    with("apply -f -", CLASS, &["ingressclass.networking.k8s.io/class-NS created"]),
+    row("get ingressclass class-NS", &["example.com/none", "<none>"]),
+    row(
+        "create ingress site -n NS --class=own --rule=a.example.com/*=web:80 --rule=b.example.com/api=web:http,tls=cert",
+        &["ingress.networking.k8s.io/site created"],
+    ),
+    row("get -n NS ingress site", &["own", "a.example.com,b.example.com", "80, 443"]),
+    row("describe -n NS ingress site", &["cert terminates b.example.com", "web:80", "/api"]),
+    row("create ingress plain -n NS --default-backend=web:80", &["ingress.networking.k8s.io/plain created"]),
+    row("get -n NS ing plain", &["class-", "*"]),
+    refuses(
+        "create ingress bad -n NS --rule=192.0.2.1/=web:80",
+        "",
+        &["spec.rules[0].host: Invalid value: \"192.0.2.1\": must be a ", "not an IP address"],
+    ),
+    row("delete -n NS ingress site plain", &["deleted"]),
+    row("delete ingressclass class-NS", &["deleted"]),
 ];
 
 const PODS: &[Row] = &[

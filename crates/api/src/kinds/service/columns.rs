@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::kinds::{
     Column,
-    columns::{AGE, NAME, NONE, UNKNOWN, pairs},
+    columns::{AGE, NAME, NONE, UNKNOWN, addresses, pairs},
     read::{items, text},
 };
 
@@ -32,25 +32,12 @@ fn external_ip(service: &Value) -> String {
         "ClusterIP" | "NodePort" if given.is_empty() => NONE.to_owned(),
         "ClusterIP" | "NodePort" => given.join(","),
         "LoadBalancer" => {
-            let all: Vec<&str> = balancer(service).into_iter().chain(given).collect();
+            let all: Vec<&str> = addresses(service).into_iter().chain(given).collect();
             if all.is_empty() { PENDING.to_owned() } else { all.join(",") }
         }
         "ExternalName" => text(service, "/spec/externalName").to_owned(),
         _ => UNKNOWN.to_owned(),
     }
-}
-
-/// Addresses and names of the load balancer, sorted.
-fn balancer(service: &Value) -> Vec<&str> {
-    let points = items(service, "/status/loadBalancer/ingress").iter();
-    let name = |point| match text(point, "/ip") {
-        "" => text(point, "/hostname"),
-        address => address,
-    };
-    let mut all: Vec<&str> = points.map(name).filter(|name| !name.is_empty()).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
 }
 
 fn ports(service: &Value) -> String {
