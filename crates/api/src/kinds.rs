@@ -18,6 +18,8 @@ pub mod read;
 
 pub mod access_review;
 pub mod config_map;
+pub mod controller_revision;
+pub mod daemon_set;
 pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoints;
@@ -42,6 +44,7 @@ pub mod self_subject_review;
 pub mod service;
 pub mod service_account;
 pub mod service_cidr;
+pub mod stateful_set;
 pub mod token;
 pub mod workload;
 
@@ -322,8 +325,11 @@ pub const KINDS: &[&Kind] = &[
     &secret::SECRET,
     &service::SERVICE,
     &service_account::SERVICE_ACCOUNT,
+    &controller_revision::CONTROLLER_REVISION,
+    &daemon_set::DAEMON_SET,
     &deployment::DEPLOYMENT,
     &replica_set::REPLICA_SET,
+    &stateful_set::STATEFUL_SET,
     &event::EVENT,
     &self_subject_review::SELF_SUBJECT_REVIEW,
     &token::TOKEN_REVIEW,

@@ -12,6 +12,7 @@ use api::{
         read::{entries, items, text},
         replica_set::REPLICA_SET,
         replication_controller::REPLICATION_CONTROLLER,
+        stateful_set::STATEFUL_SET,
     },
     meta,
 };
@@ -40,6 +41,7 @@ pub const CONTROLLER: Controller = Controller {
         Watch { kinds: Kinds::One(&REPLICA_SET), keys: of_owners },
         Watch { kinds: Kinds::One(&REPLICATION_CONTROLLER), keys: of_owners },
         Watch { kinds: Kinds::One(&DEPLOYMENT), keys: of_owners },
+        Watch { kinds: Kinds::One(&STATEFUL_SET), keys: of_owners },
     ],
     facts: change::no_facts,
     reconcile,

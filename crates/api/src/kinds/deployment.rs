@@ -8,7 +8,7 @@ use super::{
     ALL_VERBS, Column, Ctx, Hooks, Kind, NameRule, OWNER_INDEXES, Storage, Subresource,
     columns::{AGE, NAME},
     read::{carry_over, child, text},
-    workload::{self, CONTAINERS, IMAGES, SELECTOR, SPEC, STATUS, count, fill, not_negative, number, percent, scale},
+    workload::{self, CONTAINERS, IMAGES, SELECTOR, SPEC, count, fill, not_negative, number, percent, scale},
 };
 
 /// Deployment of apps/v1.
@@ -177,8 +177,5 @@ fn validate_part(part: &str, new: &Value, old: &Value, errors: &mut Errors) {
         ("availableReplicas", "readyReplicas", "cannot be greater than readyReplicas"),
     ];
     workload::validate_counts(new, COUNTS, &limits, errors);
-    let collisions = |object| count(object, "/status/collisionCount");
-    if collisions(new) < collisions(old) {
-        errors.invalid(&STATUS.child("collisionCount"), collisions(new), "cannot be decremented");
-    }
+    workload::validate_collisions(new, old, errors);
 }

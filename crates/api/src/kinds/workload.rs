@@ -23,7 +23,7 @@ pub(super) const SPEC: Path<'static> = Path::new("spec");
 pub(super) const STATUS: Path<'static> = Path::new("status");
 
 /// What a number must be that counts something.
-const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+pub(super) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 
 /// Names of the containers.
 pub(super) const CONTAINERS: Column =
@@ -126,8 +126,7 @@ pub(super) fn validate_pods(object: &Value, errors: &mut Errors) {
         None => errors.required(&at, ""),
         Some(wanted) => {
             selector::validate(wanted, &at, errors);
-            let entries = |field| wanted.get(field).is_some_and(|one| one != &json!({}) && one != &json!([]));
-            if !entries("matchLabels") && !entries("matchExpressions") {
+            if is_empty_selector(wanted) {
                 errors.invalid(&at, wanted.clone(), "empty selector is invalid for deployment");
             }
         }
@@ -138,6 +137,12 @@ pub(super) fn validate_pods(object: &Value, errors: &mut Errors) {
         (Ok(selector), _) => validate_template(object, &selector, "ReplicaSet", errors),
         _ => {}
     }
+}
+
+/// Whether a selector object says nothing.
+pub(super) fn is_empty_selector(wanted: &Value) -> bool {
+    let entries = |field| wanted.get(field).is_some_and(|one| one != &json!({}) && one != &json!([]));
+    !entries("matchLabels") && !entries("matchExpressions")
 }
 
 /// The template, which the selector must match, of a kind whose pods run until they are deleted.
@@ -182,5 +187,13 @@ pub(super) fn validate_counts(object: &Value, counts: &[&str], limits: &[(&str, 
     }
 }
 
+/// Names that were taken are counted, and never forgotten.
+pub(super) fn validate_collisions(new: &Value, old: &Value, errors: &mut Errors) {
+    let collisions = |object| count(object, "/status/collisionCount");
+    if collisions(new) < collisions(old) {
+        errors.invalid(&STATUS.child("collisionCount"), collisions(new), "cannot be decremented");
+    }
+}
+
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -19,7 +19,7 @@ const NO_SELECTOR: &str =
     "spec.template.metadata.labels: Invalid value: {\"app\":\"x\"}: `selector` does not match template `labels`";
 
 /// An object with a sound spec and this change of it.
-fn object(change: &Value) -> Value {
+pub(in crate::kinds) fn object(change: &Value) -> Value {
     let container = json!({ "name": "c", "image": "a:1" });
     let template = json!({ "metadata": { "labels": { "app": "x" } }, "spec": { "containers": [container] } });
     let mut spec = json!({ "selector": { "matchLabels": { "app": "x" } }, "template": template });
@@ -32,7 +32,8 @@ fn object(change: &Value) -> Value {
     json!({ "metadata": { "name": "a" }, "spec": spec })
 }
 
-fn created(kind: &Kind, change: &Value) -> Value {
+/// As it is stored by a create.
+pub(in crate::kinds) fn created(kind: &Kind, change: &Value) -> Value {
     let mut object = object(change);
     crate::default::apply(&mut object, crate::facts::ty(kind.type_name).expect("built in"));
     (kind.hooks.default)(&mut object);
@@ -43,7 +44,8 @@ fn created(kind: &Kind, change: &Value) -> Value {
     object
 }
 
-fn check(kind: &Kind, change: Value, expect: &[&str]) {
+/// What is told to whoever creates one with this change.
+pub(in crate::kinds) fn check(kind: &Kind, change: Value, expect: &[&str]) {
     let mut errors = Errors::new();
     (kind.hooks.validate)(&created(kind, &change), &mut errors);
     let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
@@ -134,36 +136,56 @@ fn strategies_are_sound() {
     check(&DEPLOYMENT, json!({ "progressDeadlineSeconds": 5, "minReadySeconds": 5 }), &[late]);
 }
 
+/// The generation that a change brings, and what is told of it; the object as it is then.
+pub(in crate::kinds) fn check_update(
+    kind: &Kind,
+    change: &dyn Fn(&mut Value),
+    generation: i64,
+    expect: &[&str],
+) -> Value {
+    let old = created(kind, &json!({}));
+    let mut new = old.clone();
+    change(&mut new);
+    (kind.hooks.prepare_update)(&mut new, &old);
+    let mut errors = Errors::new();
+    (kind.hooks.validate_update)(&new, &old, &mut errors);
+    let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+    assert_eq!((meta::generation(&new), told), (generation, expect.iter().map(|one| (*one).to_owned()).collect()));
+    new
+}
+
+/// What is told of a status that replaces one with a collision.
+pub(in crate::kinds) fn check_status(kind: &Kind, status: Value, expect: &[&str]) {
+    let old = json!({ "status": { "collisionCount": 1 } });
+    let mut errors = Errors::new();
+    let validate = kind.hooks.validate_part.expect("it has parts");
+    validate("status", &json!({ "status": status }), &old, &mut errors);
+    let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+    assert_eq!(told, expect);
+}
+
+/// The cells of an object of three pods with a status.
+pub(in crate::kinds) fn check_cells(kind: &Kind, spec: &Value, status: Value, expect: Value) {
+    let mut object = created(kind, spec);
+    object["status"] = status;
+    let cells: Vec<Value> = kind.columns.iter().map(|column| (column.cell)(&object, Timestamp::UNIX_EPOCH)).collect();
+    assert_eq!(Value::from(cells), expect);
+}
+
 #[test]
 fn a_changed_spec_is_a_new_generation_and_the_selector_stays() {
-    let check = |kind: &Kind, change: &dyn Fn(&mut Value), generation: i64, expect: &[&str]| {
-        let old = created(kind, &json!({}));
-        let mut new = old.clone();
-        change(&mut new);
-        (kind.hooks.prepare_update)(&mut new, &old);
-        let mut errors = Errors::new();
-        (kind.hooks.validate_update)(&new, &old, &mut errors);
-        let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
-        assert_eq!((meta::generation(&new), told), (generation, expect.iter().map(|one| (*one).to_owned()).collect()));
-    };
-    check(&DEPLOYMENT, &|object| object["status"]["replicas"] = 5.into(), 1, &[]);
-    check(&DEPLOYMENT, &|object| object["spec"]["replicas"] = 5.into(), 2, &[]);
-    check(&DEPLOYMENT, &|object| object["metadata"]["annotations"]["a"] = "b".into(), 2, &[]);
-    check(&REPLICA_SET, &|object| object["metadata"]["annotations"]["a"] = "b".into(), 1, &[]);
+    let check = check_update;
+    _ = check(&DEPLOYMENT, &|object| object["status"]["replicas"] = 5.into(), 1, &[]);
+    _ = check(&DEPLOYMENT, &|object| object["spec"]["replicas"] = 5.into(), 2, &[]);
+    _ = check(&DEPLOYMENT, &|object| object["metadata"]["annotations"]["a"] = "b".into(), 2, &[]);
+    _ = check(&REPLICA_SET, &|object| object["metadata"]["annotations"]["a"] = "b".into(), 1, &[]);
     let immutable = r#"spec.selector: Invalid value: {"matchLabels":{"app":"y"}}: field is immutable"#;
-    check(&REPLICA_SET, &|object| object["spec"]["selector"]["matchLabels"]["app"] = "y".into(), 2, &[immutable]);
+    _ = check(&REPLICA_SET, &|object| object["spec"]["selector"]["matchLabels"]["app"] = "y".into(), 2, &[immutable]);
 }
 
 #[test]
 fn counts_of_a_status_are_sound() {
-    let check = |kind: &Kind, status: Value, expect: &[&str]| {
-        let old = json!({ "status": { "collisionCount": 1 } });
-        let mut errors = Errors::new();
-        let validate = kind.hooks.validate_part.expect("it has parts");
-        validate("status", &json!({ "status": status }), &old, &mut errors);
-        let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
-        assert_eq!(told, expect);
-    };
+    let check = check_status;
     check(&DEPLOYMENT, json!({ "replicas": 1, "readyReplicas": 1, "collisionCount": 1 }), &[]);
     let above = "status.readyReplicas: Invalid value: 2: cannot be greater than status.replicas";
     check(&DEPLOYMENT, json!({ "replicas": 1, "readyReplicas": 2, "collisionCount": 1 }), &[above]);
@@ -174,13 +196,7 @@ fn counts_of_a_status_are_sound() {
 
 #[test]
 fn cells_are_those_of_kubectl() {
-    let check = |kind: &Kind, status: Value, expect: Value| {
-        let mut object = created(kind, &json!({ "replicas": 3 }));
-        object["status"] = status;
-        let cells: Vec<Value> =
-            kind.columns.iter().map(|column| (column.cell)(&object, Timestamp::UNIX_EPOCH)).collect();
-        assert_eq!(Value::from(cells), expect);
-    };
+    let check = |kind, status, expect| check_cells(kind, &json!({ "replicas": 3 }), status, expect);
     let status = json!({ "replicas": 3, "readyReplicas": 2, "updatedReplicas": 3, "availableReplicas": 1 });
     check(&DEPLOYMENT, status.clone(), json!(["a", "2/3", 3, 1, "<unknown>", "c", "a:1", "app=x"]));
     check(&REPLICA_SET, status, json!(["a", 3, 3, 2, "<unknown>", "c", "a:1", "app=x"]));
