@@ -16,12 +16,14 @@
 pub mod change;
 pub mod cluster_role_aggregation;
 pub mod cluster_services;
+pub mod daemon_set;
 pub mod deployment;
 pub mod disruption;
 pub mod endpoint_slice;
 pub mod endpoint_slice_mirroring;
 pub mod endpoints;
 pub mod garbage_collector;
+mod history;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod plan;
@@ -31,6 +33,7 @@ pub mod resource_quota;
 pub mod root_ca;
 pub mod service_account;
 mod service_pods;
+pub mod stateful_set;
 pub mod taint_eviction;
 pub mod view;
 mod workload;
@@ -81,6 +84,7 @@ pub const CONTROLLERS: &[Controller] = &[
     endpoint_slice::CONTROLLER,
     endpoint_slice_mirroring::CONTROLLER,
     endpoints::CONTROLLER,
+    daemon_set::CONTROLLER,
     deployment::CONTROLLER,
     disruption::CONTROLLER,
     garbage_collector::CONTROLLER,
@@ -92,6 +96,7 @@ pub const CONTROLLERS: &[Controller] = &[
     resource_quota::CONTROLLER,
     root_ca::CONTROLLER,
     service_account::CONTROLLER,
+    stateful_set::CONTROLLER,
     taint_eviction::CONTROLLER,
 ];
 

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 
 use crate::{Action, Only, Patch, Target, View, view::Object};
 
+pub(crate) mod claim;
+
 /// Letters of names that are made: no vowels, so that they spell nothing.
 const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
@@ -149,6 +151,11 @@ fn owned_by(kind: &'static Kind, object: &Value, owners: Vec<Value>) -> Action {
     }
 }
 
+/// How many pods to make now of those that are missing: twice as many as the time before, and one where that failed.
+pub(crate) fn batch(there: usize, missing: usize, failed: bool) -> usize {
+    missing.min(if failed { 1 } else { there + 1 })
+}
+
 /// A pod from an owner's template.
 pub(crate) fn pod_of(owner: &Value, template: &Value, name: String) -> Action {
     let mut metadata = json!({ "name": name, "ownerReferences": [owner_reference(owner)] });
@@ -219,6 +226,11 @@ pub(crate) fn set_count(status: &mut Value, field: &str, count: i64) {
     } else {
         status.insert(field.to_owned(), count.into());
     }
+}
+
+/// Ends a pod, and tells of it.
+pub(crate) fn end_pod(pod: &Value, news: Action) -> Action {
+    Action::Delete { target: Target::of(&POD, pod), only: Only::uid(pod), propagation: None }.then(news)
 }
 
 /// Whether a pod's spec was bound to a node.

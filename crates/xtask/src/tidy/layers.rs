@@ -55,7 +55,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("auth", &["api"]),
     ("clock", &[]),
     ("scheduler", &["api", "api-types"]),
-    ("controllers", &["api", "api-types", "auth"]),
+    ("controllers", &["api", "api-types", "auth", "scheduler"]),
     ("kubelet", &["api", "api-types"]),
     ("runtime", &["api", "clock"]),
     ("dns", &["api"]),
