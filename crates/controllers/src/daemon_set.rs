@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     Action, Change, Controller, Key, Kinds, Plan, View, Watch, change,
-    history::{History, Present, drop_revision},
+    history::{History, Present, collided, drop_revision},
     view::Object,
     workload::{
         claim::{Claim, Claimed},
@@ -88,7 +88,7 @@ fn attend(view: &dyn View, set: &Object, now: Timestamp) -> Plan {
             Plan { actions, wake_at: None }
         }
         Present::Taken => {
-            actions.extend(write_status(&DAEMON_SET, set, status::collided(set)));
+            actions.extend(write_status(&DAEMON_SET, set, collided(set)));
             Plan { actions, wake_at: None }
         }
     }

@@ -116,6 +116,13 @@ impl<'a> History<'a> {
     }
 }
 
+/// The status that counts one more name that was taken.
+pub(crate) fn collided(owner: &Value) -> Value {
+    let mut status = owner.get("status").cloned().unwrap_or_else(|| json!({}));
+    status["collisionCount"] = (count(owner, "/status/collisionCount") + 1).into();
+    status
+}
+
 /// Drops a revision.
 pub(crate) fn drop_revision(revision: &Object) -> Action {
     let (target, only) = (Target::of(&CONTROLLER_REVISION, revision), Only::uid(revision));

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     Controller, Kinds, Plan, View, Watch, change,
-    history::{History, Present, drop_revision},
+    history::{History, Present, collided, drop_revision},
     view::Object,
     workload::{
         claim::{Claim, Claimed},
@@ -65,7 +65,7 @@ fn attend(view: &dyn View, set: &Object, now: Timestamp) -> Plan {
             return Plan { actions, wake_at: None };
         }
         Present::Taken => {
-            actions.extend(write_status(&STATEFUL_SET, set, status::collided(set)));
+            actions.extend(write_status(&STATEFUL_SET, set, collided(set)));
             return Plan { actions, wake_at: None };
         }
     };

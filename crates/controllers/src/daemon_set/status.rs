@@ -10,13 +10,6 @@ use crate::{
     workload::{ready_since, set_count},
 };
 
-/// The status that counts one more name that was taken.
-pub(super) fn collided(set: &Value) -> Value {
-    let mut status = set.get("status").cloned().unwrap_or_else(|| json!({}));
-    status["collisionCount"] = (count(set, "/status/collisionCount") + 1).into();
-    status
-}
-
 impl Daemons<'_> {
     /// How things are.
     pub(super) fn status(&self) -> Value {

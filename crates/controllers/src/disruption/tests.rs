@@ -60,6 +60,10 @@ fn bounds_are_numbers_or_shares_of_what_owners_want() {
     check(&with(json!({ "maxUnavailable": "34%" })), [3, 1, 3, 2]);
     check(&with(json!({ "maxUnavailable": 9 })), [3, 0, 3, 3]);
     check(&with(json!({})), [3, 0, 0, 0]);
+    let named = world(json!({ "maxUnavailable": 1 }), json!({}))
+        .with(&STATEFUL_SET, "n", "s", json!({ "spec": { "replicas": 5 } }))
+        .with(&POD, "n", "s-0", pod("True", "StatefulSet"));
+    check(&named, [1, 4, 5, 0]);
     check(&world(json!({ "maxUnavailable": 1 }), json!({})), [0, 0, 0, 0]);
 }
 
@@ -139,4 +143,5 @@ fn what_changes_a_count_wakes_the_budgets_concerned() {
     let size = |replicas: i64| Some(json!({ "spec": { "replicas": replicas } }));
     assert_eq!(world.woken(&CONTROLLER, &DEPLOYMENT, "n", "d", size(1), size(2)).len(), 1);
     assert_eq!(world.woken(&CONTROLLER, &DEPLOYMENT, "n", "d", size(2), size(2)).len(), 0);
+    assert_eq!(world.woken(&CONTROLLER, &STATEFUL_SET, "n", "d", size(1), size(2)).len(), 1);
 }

@@ -10,13 +10,6 @@ use serde_json::{Value, json};
 use super::{identity::revision_of, steps::Set};
 use crate::{view::Object, workload::set_count};
 
-/// The status that counts one more name that was taken.
-pub(super) fn collided(set: &Value) -> Value {
-    let mut status = set.get("status").cloned().unwrap_or_else(|| json!({}));
-    status["collisionCount"] = (count(set, "/status/collisionCount") + 1).into();
-    status
-}
-
 impl Set<'_> {
     fn counted(&self, is: impl Fn(&Object) -> bool) -> i64 {
         i64::try_from(self.pods.iter().filter(|pod| is(pod)).count()).unwrap_or(i64::MAX)
