@@ -302,15 +302,13 @@ fn templates_are_kept_to_go_back_to() {
 
 #[test]
 fn a_name_that_is_taken_makes_another() {
-    let mut cluster = Cluster::settled(1, json!({}));
-    let name = text(&cluster.set(), "/status/updateRevision").to_owned();
+    let name = text(&Cluster::settled(1, json!({})).set(), "/status/updateRevision").to_owned();
     let stranger = json!({ "metadata": { "name": name }, "data": {}, "revision": 1 });
     let mut other = Cluster::new(1, json!({}));
     other.world.create(&CONTROLLER_REVISION, "n", stranger);
     other.settle();
     assert_eq!((other.status()["collisionCount"].clone(), other.revisions().len()), (json!(1), 2));
     assert_ne!(text(&other.set(), "/status/updateRevision"), name);
-    cluster.settle();
 }
 
 #[test]
