@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod apply;
+pub mod cron;
 pub mod default;
 pub mod facts;
 pub mod field;
