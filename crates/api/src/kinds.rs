@@ -20,6 +20,7 @@ pub mod access_review;
 pub mod config_map;
 pub mod controller_revision;
 pub mod daemon_set;
+pub mod cron_job;
 pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoints;
@@ -27,6 +28,7 @@ pub mod event;
 pub mod ingress;
 pub mod ingress_class;
 pub mod ip_address;
+pub mod job;
 pub mod lease;
 pub mod limit_range;
 pub mod namespace;
@@ -301,6 +303,7 @@ pub const GROUPS: &[Group] = &[
     Group { name: "events.k8s.io", versions: &["v1"] },
     Group { name: "authentication.k8s.io", versions: &["v1"] },
     Group { name: "authorization.k8s.io", versions: &["v1"] },
+    Group { name: "batch", versions: &["v1"] },
     Group { name: "rbac.authorization.k8s.io", versions: &["v1"] },
     Group { name: "networking.k8s.io", versions: &["v1"] },
     Group { name: "policy", versions: &["v1"] },
@@ -337,6 +340,8 @@ pub const KINDS: &[&Kind] = &[
     &access_review::SELF_SUBJECT_ACCESS_REVIEW,
     &access_review::SELF_SUBJECT_RULES_REVIEW,
     &access_review::SUBJECT_ACCESS_REVIEW,
+    &cron_job::CRON_JOB,
+    &job::JOB,
     &rbac::CLUSTER_ROLE_BINDING,
     &rbac::CLUSTER_ROLE,
     &rbac::ROLE_BINDING,

@@ -17,6 +17,7 @@ pub mod change;
 pub mod cluster_role_aggregation;
 pub mod cluster_services;
 pub mod daemon_set;
+pub mod cron_job;
 pub mod deployment;
 pub mod disruption;
 pub mod endpoint_slice;
@@ -24,6 +25,7 @@ pub mod endpoint_slice_mirroring;
 pub mod endpoints;
 pub mod garbage_collector;
 mod history;
+pub mod job;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod plan;
@@ -35,6 +37,7 @@ pub mod service_account;
 mod service_pods;
 pub mod stateful_set;
 pub mod taint_eviction;
+pub mod ttl_after_finished;
 pub mod view;
 mod workload;
 #[cfg(test)]
@@ -81,6 +84,7 @@ pub struct Controller {
 pub const CONTROLLERS: &[Controller] = &[
     cluster_role_aggregation::CONTROLLER,
     cluster_services::CONTROLLER,
+    cron_job::CONTROLLER,
     endpoint_slice::CONTROLLER,
     endpoint_slice_mirroring::CONTROLLER,
     endpoints::CONTROLLER,
@@ -88,6 +92,7 @@ pub const CONTROLLERS: &[Controller] = &[
     deployment::CONTROLLER,
     disruption::CONTROLLER,
     garbage_collector::CONTROLLER,
+    job::CONTROLLER,
     namespace::CONTROLLER,
     node_lifecycle::CONTROLLER,
     pod_gc::CONTROLLER,
@@ -98,6 +103,7 @@ pub const CONTROLLERS: &[Controller] = &[
     service_account::CONTROLLER,
     stateful_set::CONTROLLER,
     taint_eviction::CONTROLLER,
+    ttl_after_finished::CONTROLLER,
 ];
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-mod rank;
+pub(crate) mod rank;
 mod status;
 #[cfg(test)]
 mod tests;

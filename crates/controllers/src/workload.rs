@@ -56,10 +56,15 @@ impl Hash {
     }
 }
 
-/// A name that no object of this kind has: the stem and letters that depend on the revision seen, so that a plan that is
-/// carried out twice makes the same object.
+/// A name that no object of this kind has: the owner's, a dash and letters that depend on the revision seen, so that a plan
+/// that is carried out twice makes the same object.
 pub(crate) fn fresh_name(view: &dyn View, kind: &Kind, owner: &Value, at: usize) -> String {
     let stem: String = format!("{}-", meta::name(owner)).chars().take(STEM_BYTES).collect();
+    fresh_name_from(view, kind, owner, &stem, at)
+}
+
+/// The same with a start of its own, which leaves room for the letters.
+pub(crate) fn fresh_name_from(view: &dyn View, kind: &Kind, owner: &Value, stem: &str, at: usize) -> String {
     let start = Hash::new().add(meta::uid(owner)).add(view.revision().to_string()).add(at.to_string());
     let names = (0u8..=u8::MAX).map(|salt| format!("{stem}{}", start.add([0, salt]).suffix()));
     let free = |name: &String| view.get(kind, meta::namespace(owner), name).is_none();

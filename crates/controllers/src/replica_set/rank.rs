@@ -39,7 +39,7 @@ struct Rank<'a> {
 type Magnitude = Option<u32>;
 
 /// The pods, those that go first at the start. `related` are all pods that share nodes with them.
-pub(super) fn ranked<'a>(pods: &[&'a Object], related: &[Object], now: Timestamp) -> Vec<&'a Object> {
+pub(crate) fn ranked<'a>(pods: &[&'a Object], related: &[Object], now: Timestamp) -> Vec<&'a Object> {
     let mut crowds: BTreeMap<&str, usize> = BTreeMap::new();
     for pod in related {
         *crowds.entry(text(pod, "/spec/nodeName")).or_default() += 1;

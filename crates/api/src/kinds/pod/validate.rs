@@ -25,7 +25,8 @@ pub(in crate::kinds) mod words;
 
 use container::has_spaces_around;
 use scheduling::tolerations;
-pub(super) use words::{address, qualified, subdomain};
+pub(in crate::kinds) use words::qualified;
+pub(super) use words::{address, subdomain};
 
 /// What the parts of a spec need to know of the whole.
 struct Scope<'a> {
