@@ -61,7 +61,7 @@ pub(super) fn step(
     let mut guards = admit::delete(shared, view, request, &old)?;
     guards.push(Guard::Unchanged(Arc::clone(&record.key), record.modified));
     let mut new = old.clone();
-    finalizers(&mut new, options.propagation);
+    finalizers(&mut new, options.propagation.or_else(|| by_kind(kind, &old)));
     if lifecycle::end(kind, &mut new, options.grace_seconds, request.now) {
         let mut ops = vec![Op::Delete(Arc::clone(&record.key))];
         ops.extend(allocate::removed(kind, &old));
@@ -92,6 +92,15 @@ fn preconditions(kind: &Kind, options: &DeleteOptions, old: &Value) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Kinds whose dependents stay unless something else is asked for: older clients rely on it.
+const ORPHANING: [(&str, &str); 2] = [("", "replicationcontrollers"), ("batch", "jobs")];
+
+/// What is done where nothing is asked for. What the object's own finalizers say comes first.
+fn by_kind(kind: &Kind, object: &Value) -> Option<Propagation> {
+    let says = meta::finalizers(object).any(|one| one == ORPHAN || one == FOREGROUND);
+    (!says && ORPHANING.contains(&(kind.group, kind.plural))).then_some(Propagation::Orphan)
 }
 
 /// Adds or takes away the garbage collector's finalizers; none asked for leaves them as they are.
