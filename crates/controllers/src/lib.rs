@@ -16,8 +16,8 @@
 pub mod change;
 pub mod cluster_role_aggregation;
 pub mod cluster_services;
-pub mod daemon_set;
 pub mod cron_job;
+pub mod daemon_set;
 pub mod deployment;
 pub mod disruption;
 pub mod endpoint_slice;
