@@ -54,7 +54,11 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
     system::run(cargo(&all).current_dir(&workspace.root))?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.root.join("target"), PathBuf::from);
     let mut command = match system::find("cargo-nextest") {
-        Some(_) => cargo(&["nextest", "run", "--workspace", "--locked", "--cargo-profile", "fast"]),
+        Some(_) => {
+            let mut command = cargo(&["nextest", "run", "--workspace", "--locked", "--cargo-profile", "fast"]);
+            command.args(["--test-threads", &threads().to_string()]);
+            command
+        }
         None => {
             println!("cargo-nextest is not installed, using cargo test (slower: one test binary after the other)");
             // The harness takes several filters, cargo itself only one.
@@ -67,6 +71,12 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
         command.env("PATH", env::join_paths(std::iter::once(tools).chain(env::split_paths(&old)))?);
     }
     system::run(&mut command)
+}
+
+/// Tests at a time: half as many again as there are cores, for those with real nodes mostly wait.
+fn threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores + cores.div_ceil(2)
 }
 
 /// Puts the Python client into a folder of its own, where it is missing: what the machine's Python has stays as it is.
