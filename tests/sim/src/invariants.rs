@@ -1,6 +1,6 @@
 //! What must hold, a file each; main item: [`violated`]. Six are judged of the [`Report`] when a run is over. The others
-//! ([`one_leader_a_term`], [`voters_stay`], [`survival`], [`quorum_reforms`], and of a recovery [`recovers`] and
-//! [`disturbs_nobody`]) are observed while it runs.
+//! (`one_leader_a_term`, `voters_stay`, `survival`, `quorum_reforms`, and of a recovery `recovers` and
+//! `disturbs_nobody`) are observed while it runs.
 
 pub(crate) mod disturbs_nobody;
 pub mod linearizable;
