@@ -67,7 +67,10 @@ pub fn resolve(pod: &Pod, container: &Container, image_user: &str) -> Result<Sec
         read_only_root: own.read_only_root_filesystem,
         no_new_privileges: own.allow_privilege_escalation == Some(false),
         strict_groups: all.supplemental_groups_policy.as_deref() == Some("Strict"),
-        seccomp: own.seccomp_profile.as_ref().or(all.seccomp_profile.as_ref()).map(seccomp).unwrap_or_default(),
+        seccomp: match own.seccomp_profile.as_ref().or(all.seccomp_profile.as_ref()) {
+            Some(profile) if !own.privileged => seccomp(profile),
+            _ => Seccomp::Unconfined,
+        },
         app_armor: app_armor::profile(pod, container).map(str::to_owned),
     })
 }
@@ -159,6 +162,7 @@ mod tests {
         check(json!({}), json!({}), Seccomp::Unconfined);
         check(profile("RuntimeDefault"), json!({}), Seccomp::RuntimeDefault);
         check(profile("RuntimeDefault"), profile("Unconfined"), Seccomp::Unconfined);
+        check(profile("RuntimeDefault"), json!({"privileged": true}), Seccomp::Unconfined);
         check(profile("Unconfined"), local, Seccomp::Localhost("profiles/a.json".into()));
     }
 

@@ -86,12 +86,12 @@ pub(crate) fn container(input: &Input<'_>) -> Result<Value, RuntimeError> {
         "resources": resources(input),
     });
     let capabilities = capabilities(input)?;
+    if let Some(filter) = seccomp::filter(&security.seccomp, &capabilities, input.host)? {
+        linux["seccomp"] = filter;
+    }
     if security.privileged {
         linux["devices"] = json!(input.devices);
     } else {
-        if let Some(filter) = seccomp::filter(&security.seccomp, &capabilities, input.host)? {
-            linux["seccomp"] = filter;
-        }
         linux["maskedPaths"] = json!(MASKED);
         linux["readonlyPaths"] = json!(READ_ONLY);
     }

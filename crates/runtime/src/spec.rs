@@ -152,7 +152,7 @@ pub struct Security {
     pub rlimits: Vec<Rlimit>,
     /// Only [`Self::groups`], not those that the image's `/etc/group` names (`supplementalGroupsPolicy: Strict`).
     pub strict_groups: bool,
-    /// Which system calls it may make; whatever this says, a privileged one makes any.
+    /// Which system calls it may make.
     pub seccomp: Seccomp,
     /// The AppArmor profile that confines it; it is loaded.
     pub app_armor: Option<String>,

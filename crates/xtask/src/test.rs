@@ -55,7 +55,9 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.root.join("target"), PathBuf::from);
     let mut command = match system::find("cargo-nextest") {
         Some(_) => {
-            let mut command = cargo(&["nextest", "run", "--workspace", "--locked", "--cargo-profile", "fast"]);
+            // What was built just now, and no examples.
+            let what = ["nextest", "run", "--workspace", "--bins", "--tests", "--locked", "--cargo-profile", "fast"];
+            let mut command = cargo(&what);
             command.args(["--test-threads", &threads().to_string()]);
             command
         }

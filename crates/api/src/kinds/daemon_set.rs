@@ -6,9 +6,9 @@ use super::{
     ALL_VERBS, Column, Ctx, Hooks, Kind, NameRule, OWNER_INDEXES, Storage,
     columns::{AGE, NAME, pairs},
     read::{carry_over, child, text},
-    workload::{self, CONTAINERS, IMAGES, SELECTOR, SPEC, count, fill, not_negative, number, percent},
+    workload::{self, CONTAINERS, IMAGES, PodWords, SELECTOR, SPEC, count, fill, not_negative, number, percent},
 };
-use crate::{field::Errors, meta, selector};
+use crate::{field::Errors, meta};
 
 /// DaemonSet of apps/v1.
 pub static DAEMON_SET: Kind = Kind {
@@ -127,17 +127,11 @@ fn set_template_generation(object: &mut Value, number: i64) {
     }
 }
 
+const WORDS: PodWords =
+    PodWords { required: false, empty: "empty selector is invalid for daemonset", unreadable: None, kind: KIND };
+
 fn validate(object: &Value, errors: &mut Errors) {
-    let (at, wanted) = (SPEC.child("selector"), object.pointer("/spec/selector").filter(|one| one.is_object()));
-    if let Some(wanted) = wanted {
-        selector::validate(wanted, &at, errors);
-        if workload::is_empty_selector(wanted) {
-            errors.invalid(&at, wanted.clone(), "empty selector is invalid for daemonset");
-        }
-    }
-    let read = wanted.map_or(Ok(selector::Labels::nothing()), selector::Labels::from_object);
-    // One that cannot be read has been told of: it is compared with nothing.
-    workload::validate_template(object, &read.unwrap_or_else(|_| selector::Labels::everything()), KIND, errors);
+    workload::validate_pods(object, &WORDS, errors);
     not_negative(object, &SPEC, "minReadySeconds", errors);
     validate_strategy(object, errors);
     not_negative(object, &SPEC, "revisionHistoryLimit", errors);

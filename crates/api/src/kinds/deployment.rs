@@ -112,7 +112,7 @@ fn prepare_status(new: &mut Value, old: &Value) {
 
 fn validate(object: &Value, errors: &mut Errors) {
     not_negative(object, &SPEC, "replicas", errors);
-    workload::validate_pods(object, errors);
+    workload::validate_pods(object, &workload::REPLICATED, errors);
     validate_strategy(object, errors);
     for field in ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
         not_negative(object, &SPEC, field, errors);

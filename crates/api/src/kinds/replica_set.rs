@@ -81,7 +81,7 @@ pub(super) fn prepare_status(new: &mut Value, old: &Value) {
 fn validate(object: &Value, errors: &mut Errors) {
     not_negative(object, &SPEC, "replicas", errors);
     not_negative(object, &SPEC, "minReadySeconds", errors);
-    workload::validate_pods(object, errors);
+    workload::validate_pods(object, &workload::REPLICATED, errors);
 }
 
 fn validate_part(part: &str, new: &Value, old: &Value, errors: &mut Errors) {

@@ -119,28 +119,49 @@ pub(super) fn not_negative(object: &Value, parent: &Path<'_>, field: &str, error
     }
 }
 
+/// What kinds say differently of the same mistakes in selector and template.
+pub(super) struct PodWords {
+    /// Whether the selector must be given.
+    pub(super) required: bool,
+    /// Of a selector that says nothing.
+    pub(super) empty: &'static str,
+    /// Of one that cannot be read; `None`: its parts were told of, and the template is looked at all the same.
+    pub(super) unreadable: Option<&'static str>,
+    /// The kind that refuses `activeDeadlineSeconds`.
+    pub(super) kind: &'static str,
+}
+
+/// Those of Deployments and ReplicaSets.
+pub(super) const REPLICATED: PodWords = PodWords {
+    required: true,
+    empty: "empty selector is invalid for deployment",
+    unreadable: Some("invalid label selector"),
+    kind: "ReplicaSet",
+};
+
 /// Selector and template, which must agree, of a kind whose pods run until they are deleted.
-pub(super) fn validate_pods(object: &Value, errors: &mut Errors) {
+pub(super) fn validate_pods(object: &Value, words: &PodWords, errors: &mut Errors) {
     let (at, wanted) = (SPEC.child("selector"), object.pointer("/spec/selector").filter(|one| one.is_object()));
     match wanted {
-        None => errors.required(&at, ""),
+        None if words.required => errors.required(&at, ""),
+        None => {}
         Some(wanted) => {
             selector::validate(wanted, &at, errors);
             if is_empty_selector(wanted) {
-                errors.invalid(&at, wanted.clone(), "empty selector is invalid for deployment");
+                errors.invalid(&at, wanted.clone(), words.empty);
             }
         }
     }
     let read = wanted.map_or(Ok(selector::Labels::nothing()), selector::Labels::from_object);
-    match (read, wanted) {
-        (Err(_), Some(wanted)) => errors.invalid(&at, wanted.clone(), "invalid label selector"),
-        (Ok(selector), _) => validate_template(object, &selector, "ReplicaSet", errors),
-        _ => {}
+    match (read, words.unreadable) {
+        (Ok(selector), _) => validate_template(object, &selector, words.kind, errors),
+        (Err(_), None) => validate_template(object, &selector::Labels::everything(), words.kind, errors),
+        (Err(_), Some(why)) => errors.invalid(&at, wanted.cloned().unwrap_or_default(), why),
     }
 }
 
 /// Whether a selector object says nothing.
-pub(super) fn is_empty_selector(wanted: &Value) -> bool {
+fn is_empty_selector(wanted: &Value) -> bool {
     let entries = |field| wanted.get(field).is_some_and(|one| one != &json!({}) && one != &json!([]));
     !entries("matchLabels") && !entries("matchExpressions")
 }

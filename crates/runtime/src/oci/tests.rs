@@ -1,7 +1,7 @@
 //! Descriptions as tables of wants.
 
 use super::*;
-use crate::{Resources, Rlimit, Security};
+use crate::{Resources, Rlimit, Seccomp, Security};
 
 fn host() -> Host {
     Host::read().expect("this is Linux")
@@ -96,6 +96,19 @@ fn capabilities_follow_the_pod() {
     check(&spec(&[], &["ALL"]), "/process/capabilities/bounding", json!([]));
     check(&spec(&["chown"], &["ALL"]), "/process/capabilities/bounding", json!(["CAP_CHOWN"]));
     assert!(describe(&spec(&["NOPE"], &[]), &Namespaces::default()).is_err());
+}
+
+#[test]
+fn what_confines_is_described() {
+    let confined = |security: Security| ContainerSpec { security, ..ContainerSpec::default() };
+    let of = |seccomp: Seccomp| confined(Security { seccomp, ..Security::default() });
+    let own = Seccomp::Profile { name: "own".into(), text: br#"{"defaultAction":"SCMP_ACT_KILL"}"#[..].into() };
+    check(&of(Seccomp::Unconfined), "/linux/seccomp", Value::Null);
+    check(&of(Seccomp::RuntimeDefault), "/linux/seccomp/defaultAction", json!("SCMP_ACT_ERRNO"));
+    check(&of(own), "/linux/seccomp/defaultAction", json!("SCMP_ACT_KILL"));
+    let profile = confined(Security { app_armor: Some("own".into()), ..Security::default() });
+    check(&profile, "/process/apparmorProfile", json!("own"));
+    check(&ContainerSpec::default(), "/process/apparmorProfile", Value::Null);
 }
 
 #[test]

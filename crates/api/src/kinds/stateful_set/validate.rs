@@ -8,9 +8,16 @@ use serde_json::{Value, json};
 
 use super::super::{
     read::{items, text},
-    workload::{self, SPEC, is_empty_selector, not_negative, percent},
+    workload::{self, PodWords, SPEC, not_negative, percent},
 };
-use crate::{field::Errors, meta, names, selector};
+use crate::{field::Errors, meta, names};
+
+const WORDS: PodWords = PodWords {
+    required: true,
+    empty: "empty selector is invalid for statefulset",
+    unreadable: Some(""),
+    kind: super::KIND,
+};
 
 const POLICIES: &[&str] = &["OrderedReady", "Parallel"];
 
@@ -35,7 +42,7 @@ pub(super) fn whole(object: &Value, errors: &mut Errors) {
     not_negative(object, &SPEC, "minReadySeconds", errors);
     not_negative(object, &SPEC.child("ordinals"), "start", errors);
     validate_service_name(object, errors);
-    validate_pods(object, errors);
+    workload::validate_pods(&with_claims(object), &WORDS, errors);
 }
 
 fn validate_policy(object: &Value, errors: &mut Errors) {
@@ -102,25 +109,6 @@ fn validate_service_name(object: &Value, errors: &mut Errors) {
     if !name.is_empty() {
         let at = SPEC.child("serviceName");
         names::dns1123_label(name).into_iter().for_each(|why| errors.invalid(&at, name, why));
-    }
-}
-
-fn validate_pods(object: &Value, errors: &mut Errors) {
-    let (at, wanted) = (SPEC.child("selector"), object.pointer("/spec/selector").filter(|one| one.is_object()));
-    match wanted {
-        None => errors.required(&at, ""),
-        Some(wanted) => {
-            selector::validate(wanted, &at, errors);
-            if is_empty_selector(wanted) {
-                errors.invalid(&at, wanted.clone(), "empty selector is invalid for statefulset");
-            }
-        }
-    }
-    let read = wanted.map_or(Ok(selector::Labels::nothing()), selector::Labels::from_object);
-    match (read, wanted) {
-        (Err(_), Some(wanted)) => errors.invalid(&at, wanted.clone(), ""),
-        (Ok(selector), _) => workload::validate_template(&with_claims(object), &selector, super::KIND, errors),
-        _ => {}
     }
 }
 
