@@ -1,7 +1,7 @@
 //! Gives pods their nodes, on the leader. Decided by the crate `scheduler`; here are its queue and its hands.
 //!
-//! While the node leads, one task follows pods, nodes and namespaces in this node's state (`follow`), keeps the
-//! snapshot and the queue (`pending`), and binds through the API as `system:kube-scheduler` (`hands`). A new leader
+//! While the node leads, one task follows pods, nodes, namespaces and storage in this node's state (`follow`), keeps the
+//! snapshot, the queue (`pending`) and those that wait for volumes (`reserved`), and binds through the API as `system:kube-scheduler` (`hands`). A new leader
 //! starts from all there is; a deposed one's last writes are refused by the term they carry.
 //! Leaves out: preemption.
 
@@ -19,7 +19,9 @@ use crate::host::{Error, Next, Rules, Work};
 mod follow;
 mod hands;
 mod pending;
+mod reserved;
 mod round;
+mod storage;
 
 use hands::Hands;
 use round::Round;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use api::kinds::{Kind, namespace::NAMESPACE, node::NODE, pod::POD};
+use api::kinds::{
+    Kind, namespace::NAMESPACE, node::NODE, persistent_volume::PERSISTENT_VOLUME,
+    persistent_volume_claim::PERSISTENT_VOLUME_CLAIM, pod::POD, storage_class::STORAGE_CLASS,
+};
 use apiserver::object;
 use futures::stream::{BoxStream, StreamExt, select_all};
 use store::{Record, Scope, Storage, View};
@@ -10,8 +13,9 @@ use store::{Record, Scope, Storage, View};
 use crate::context::Context;
 use crate::host::Error;
 
-/// Kinds that decide where a pod may go; nodes first, so that pods find theirs.
-pub(super) const KINDS: [&Kind; 3] = [&NAMESPACE, &NODE, &POD];
+/// Kinds that decide where a pod may go; pods last, so that they find what they need.
+pub(super) const KINDS: [&Kind; 6] =
+    [&NAMESPACE, &NODE, &STORAGE_CLASS, &PERSISTENT_VOLUME, &PERSISTENT_VOLUME_CLAIM, &POD];
 
 /// One object that changed.
 #[derive(Debug)]

@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use api::kinds::{event::CORE_EVENT, pod::POD, read};
+use api::kinds::{
+    event::CORE_EVENT,
+    persistent_volume::{BOUND_BY_CONTROLLER, PERSISTENT_VOLUME},
+    persistent_volume_claim::{PERSISTENT_VOLUME_CLAIM, SELECTED_NODE},
+    pod::POD,
+    read,
+};
 use api::meta;
 use apiserver::client::PatchType;
 use apiserver::{ApiError, Client};
@@ -77,6 +83,28 @@ impl Hands {
         Ok(())
     }
 
+    /// Writes what was chosen for a claim, unless it says so already; `volume` is the one that it gets, if there is one.
+    ///
+    /// # Errors
+    /// As the API tells its clients; where the claim or volume is another by now, too.
+    pub(super) async fn choose(&self, claim: &Value, volume: Option<&Value>, node: &str) -> Result<(), Error> {
+        let client = self.client()?;
+        let (namespace, name) = (meta::namespace(claim), meta::name(claim));
+        match volume {
+            Some(volume) => {
+                let change = promise(volume, claim);
+                client.patch(&PERSISTENT_VOLUME, "", meta::name(volume), "", &change, PatchType::MergePatch).await?;
+            }
+            None if meta::annotation(claim, SELECTED_NODE) == Some(node) => {}
+            None => {
+                let metadata = json!({ "uid": meta::uid(claim), "resourceVersion": meta::resource_version(claim), "annotations": { (SELECTED_NODE): node } });
+                let change = json!({ "metadata": metadata });
+                client.patch(&PERSISTENT_VOLUME_CLAIM, namespace, name, "", &change, PatchType::MergePatch).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Tells that a pod has its node.
     pub(super) async fn tell_bound(&self, pod: &Value, node: &str) {
         let message = format!("Successfully assigned {}/{} to {node}", meta::namespace(pod), meta::name(pod));
@@ -111,6 +139,19 @@ impl Hands {
             debug!(%error, pod = meta::name(pod), reason = note.reason, "event not written");
         }
     }
+}
+
+/// Makes a volume say that it is for a claim. One that its author chose stays his.
+fn promise(volume: &Value, claim: &Value) -> Value {
+    let mut metadata = json!({ "uid": meta::uid(volume), "resourceVersion": meta::resource_version(volume) });
+    if !volume.pointer("/spec/claimRef").is_some_and(Value::is_object) {
+        metadata["annotations"] = json!({ (BOUND_BY_CONTROLLER): "yes" });
+    }
+    let reference = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": meta::namespace(claim),
+        "name": meta::name(claim), "uid": meta::uid(claim), "resourceVersion": meta::resource_version(claim),
+    });
+    json!({ "metadata": metadata, "spec": { "claimRef": reference } })
 }
 
 /// What a pod says of its own placement.

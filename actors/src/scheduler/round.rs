@@ -4,10 +4,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::kinds::{namespace::NAMESPACE, pod::POD};
 use api::meta;
 use apiserver::object;
-use scheduler::{ClusterSnapshot, Node, Placement, Pod, Unschedulable, place};
+use scheduler::{Choice, ClusterSnapshot, Node, Placement, Pod, Unschedulable, place};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -16,6 +15,7 @@ use tracing::{debug, warn};
 use super::follow::{Change, KINDS, News, everything};
 use super::hands::{Hands, NAME};
 use super::pending::{Pending, Waiting};
+use super::reserved::Reserved;
 use crate::host::Error;
 
 /// Bindings under way at once: they share commits, and leave room for other writers.
@@ -33,25 +33,50 @@ const RECORDS_AT_ONCE: usize = 256;
 /// What pods that are bound, or change their labels, may help against.
 const BY_PODS: &[&str] = &["InterPodAffinity", "PodTopologySpread"];
 
+/// What a claim, a volume or a class may help against.
+const BY_STORAGE: &[&str] = &["VolumeBinding"];
+
 /// See the file's head.
 pub(super) struct Round {
     hands: Hands,
-    snapshot: ClusterSnapshot,
+    pub(super) snapshot: ClusterSnapshot,
     pending: Pending,
-    binds: JoinSet<Bound>,
+    pub(super) reserved: Reserved,
+    binds: JoinSet<Ended>,
     told: JoinSet<()>,
-    helped: Helped,
+    pub(super) helped: Helped,
     started: Instant,
 }
 
 /// Whom the changes heard in a turn may help.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Helped {
-    #[default]
-    Nobody,
+#[derive(Clone, Copy, Default)]
+pub(super) struct Helped {
     /// Those refused for the sake of other pods.
-    ByPods,
-    Everybody,
+    pods: bool,
+    /// Those refused for the sake of their claims.
+    pub(super) storage: bool,
+    everybody: bool,
+}
+
+impl Helped {
+    /// The filters whose refusals may not hold any more; `None` where that is nobody's, no names where it is everybody's.
+    fn filters(self) -> Option<Vec<&'static str>> {
+        let mut filters = Vec::new();
+        if self.pods {
+            filters.extend(BY_PODS);
+        }
+        if self.storage {
+            filters.extend(BY_STORAGE);
+        }
+        if self.everybody { Some(Vec::new()) } else { Some(filters).filter(|filters| !filters.is_empty()) }
+    }
+}
+
+/// Writing that ended.
+enum Ended {
+    Bound(Bound),
+    /// What was chosen for the claims of a pod.
+    Chosen(String, Result<(), Error>),
 }
 
 /// A binding that ended.
@@ -72,9 +97,10 @@ impl Round {
             hands,
             snapshot: ClusterSnapshot::default(),
             pending: Pending::default(),
+            reserved: Reserved::default(),
             binds: JoinSet::new(),
             told: JoinSet::new(),
-            helped: Helped::Nobody,
+            helped: Helped::default(),
             started: Instant::now(),
         };
         for kind in KINDS {
@@ -93,33 +119,36 @@ impl Round {
 
     /// Hears what there is to hear, then places what can be placed.
     async fn turn(&mut self, news: &mut News) -> Result<(), Error> {
-        let due = self.pending.next_due().map(|due| self.started + due);
+        let due = [self.pending.next_due(), self.reserved.next_due()].into_iter().flatten().min();
+        let due = due.map(|due| self.started + due);
         let may_place = self.pending.is_ready() && self.binds.len() < BINDS_AT_ONCE;
         tokio::select! {
             biased;
             changes = news.next() => changes?.into_iter().for_each(|change| self.hear(change)),
-            Some(ended) = self.binds.join_next() => self.bound(ended?),
+            Some(ended) = self.binds.join_next() => self.ended(ended?),
             Some(_) = self.told.join_next() => {}
             () = tokio::task::yield_now(), if may_place => {}
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
         }
+        self.expire();
         self.wake();
         self.place_some();
         Ok(())
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
     fn hear(&mut self, change: Change) {
         let object = change.record.as_deref().map(object::decode);
-        if std::ptr::eq(change.kind, &POD) {
-            self.hear_pod(&change.key, object);
-        } else if std::ptr::eq(change.kind, &NAMESPACE) {
-            self.hear_namespace(&change.key, object.as_ref());
-        } else {
-            self.hear_node(&change.key, object.as_ref());
+        match change.kind.kind {
+            "Pod" => self.hear_pod(&change.key, object),
+            "Namespace" => self.hear_namespace(&change.key, object.as_ref()),
+            "Node" => self.hear_node(&change.key, object.as_ref()),
+            "PersistentVolumeClaim" => self.hear_claim(&change.key, object),
+            "PersistentVolume" => self.hear_volume(&change.key, object),
+            _ => self.hear_class(&change.key, object.as_ref()),
         }
     }
 
@@ -134,7 +163,7 @@ impl Round {
         match Node::read(object) {
             Ok(node) => {
                 if self.snapshot.set_node(node) {
-                    self.helps(Helped::Everybody);
+                    self.helped.everybody = true;
                 }
             }
             Err(error) => warn!(%error, node = name, "node takes no pods"),
@@ -148,36 +177,33 @@ impl Round {
             return self.gone(key);
         }
         if !pod.node.is_empty() {
+            self.release(key);
             self.pending.remove(key);
             self.snapshot.set_pod(pod);
-            return self.helps(Helped::ByPods);
+            self.helped.pods = true;
+            return;
         }
         let mine = pod.scheduler == NAME && !pod.deleting && !pod.gated;
         if mine {
             self.pending.set(key, Waiting { pod: pod.into(), object: object.into() });
         } else {
-            self.pending.remove(key);
+            self.gone(key);
         }
     }
 
     /// A pod needs no node, or not any more.
     fn gone(&mut self, key: &str) {
         self.pending.remove(key);
+        self.release(key);
         if self.snapshot.holds(key) {
             self.snapshot.remove_pod(key);
-            self.helps(Helped::Everybody);
+            self.helped.everybody = true;
         }
     }
 
-    fn helps(&mut self, helped: Helped) {
-        self.helped = self.helped.max(helped);
-    }
-
     fn wake(&mut self) {
-        match std::mem::take(&mut self.helped) {
-            Helped::Nobody => {}
-            Helped::ByPods => self.pending.wake(self.now(), BY_PODS),
-            Helped::Everybody => self.pending.wake(self.now(), &[]),
+        if let Some(filters) = std::mem::take(&mut self.helped).filters() {
+            self.pending.wake(self.now(), &filters);
         }
     }
 
@@ -195,14 +221,55 @@ impl Round {
     }
 
     fn bind(&mut self, key: String, waiting: Waiting, placement: Placement) {
-        let Placement { node, score, feasible } = placement;
+        let Placement { node, score, feasible, choices } = placement;
         debug!(pod = key, node, score, feasible, "pod placed");
-        self.snapshot.assume(waiting.pod, &node);
-        let (hands, object) = (self.hands.clone(), waiting.object);
+        self.snapshot.assume(waiting.pod.clone(), &node);
+        match choices.is_empty() {
+            true => self.bind_to(key, waiting.object, node),
+            false => self.choose(key, waiting, node, choices),
+        }
+    }
+
+    pub(super) fn bind_to(&mut self, key: String, object: Arc<Value>, node: String) {
+        let hands = self.hands.clone();
         self.binds.spawn(async move {
             let result = hands.bind(&object, &node).await;
-            Bound { key, object, node, result }
+            Ended::Bound(Bound { key, object, node, result })
         });
+    }
+
+    /// Has written what was chosen for a pod's claims; it is bound once they are.
+    fn choose(&mut self, key: String, waiting: Waiting, node: String, choices: Vec<Choice>) {
+        let claims = self.promise(&choices, &node);
+        self.reserved.add(&key, waiting, node.clone(), choices, self.now());
+        let hands = self.hands.clone();
+        self.binds.spawn(async move {
+            for (claim, volume) in &claims {
+                if let Err(error) = hands.choose(claim, volume.as_ref(), &node).await {
+                    return Ended::Chosen(key, Err(error));
+                }
+            }
+            Ended::Chosen(key, Ok(()))
+        });
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        match ended {
+            Ended::Bound(bound) => self.bound(bound),
+            Ended::Chosen(key, Ok(())) => self.written(&key),
+            Ended::Chosen(key, Err(error)) => self.give_up(&key, &error.to_string()),
+        }
+    }
+
+    /// A pod that waited for its volumes does not get its node.
+    pub(super) fn give_up(&mut self, key: &str, why: &str) {
+        let Some(gone) = self.release(key) else { return };
+        self.snapshot.forget(key);
+        self.pending.failed(key, self.now());
+        self.helped.everybody = true;
+        let message = format!("running PreBind plugin \"VolumeBinding\": binding volumes: {why}");
+        let (hands, object) = (self.hands.clone(), gone.waiting.object);
+        self.tell(async move { hands.tell_failed(&object, "SchedulerError", &message).await });
     }
 
     fn bound(&mut self, bound: Bound) {
@@ -214,7 +281,7 @@ impl Round {
                 debug!(%error, pod = key, node, "pod not bound");
                 self.snapshot.forget(&key);
                 self.pending.failed(&key, self.now());
-                self.helps(Helped::Everybody);
+                self.helped.everybody = true;
             }
         }
     }

@@ -33,6 +33,8 @@ pub mod lease;
 pub mod limit_range;
 pub mod namespace;
 pub mod node;
+pub mod persistent_volume;
+pub mod persistent_volume_claim;
 pub mod pod;
 pub mod pod_disruption_budget;
 pub mod pod_template;
@@ -47,6 +49,7 @@ pub mod service;
 pub mod service_account;
 pub mod service_cidr;
 pub mod stateful_set;
+pub mod storage_class;
 pub mod token;
 pub mod workload;
 
@@ -308,6 +311,7 @@ pub const GROUPS: &[Group] = &[
     Group { name: "networking.k8s.io", versions: &["v1"] },
     Group { name: "policy", versions: &["v1"] },
     Group { name: "scheduling.k8s.io", versions: &["v1"] },
+    Group { name: "storage.k8s.io", versions: &["v1"] },
     Group { name: "coordination.k8s.io", versions: &["v1"] },
     Group { name: "discovery.k8s.io", versions: &["v1"] },
 ];
@@ -320,6 +324,8 @@ pub const KINDS: &[&Kind] = &[
     &limit_range::LIMIT_RANGE,
     &namespace::NAMESPACE,
     &node::NODE,
+    &persistent_volume_claim::PERSISTENT_VOLUME_CLAIM,
+    &persistent_volume::PERSISTENT_VOLUME,
     &pod::binding::BINDING,
     &pod::POD,
     &pod_template::POD_TEMPLATE,
@@ -352,6 +358,7 @@ pub const KINDS: &[&Kind] = &[
     &service_cidr::SERVICE_CIDR,
     &pod_disruption_budget::POD_DISRUPTION_BUDGET,
     &priority_class::PRIORITY_CLASS,
+    &storage_class::STORAGE_CLASS,
     &lease::LEASE,
     &endpoint_slice::ENDPOINT_SLICE,
 ];

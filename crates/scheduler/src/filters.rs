@@ -11,6 +11,8 @@ mod node_unschedulable;
 mod resources;
 mod taints;
 pub(crate) mod topology;
+mod volume_binding;
+mod volume_restrictions;
 
 /// One rule.
 pub(crate) struct Filter {
@@ -47,6 +49,8 @@ pub(crate) const FILTERS: &[Filter] = &[
     node_affinity::FILTER,
     node_ports::FILTER,
     resources::FILTER,
+    volume_restrictions::FILTER,
+    volume_binding::FILTER,
     topology::FILTER,
     affinity::FILTER,
 ];

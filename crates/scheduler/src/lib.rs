@@ -6,7 +6,7 @@
 //! small constant for each node. A new rule is one file and one row: a filter in `filters/` says whether a node will do
 //! (`check`) and, where it will not, why (`explain`); a score in `scores/` says how well it would do.
 //!
-//! Leaves out: preemption, volumes, resource claims, priorities among pending pods (who queues them decides).
+//! Leaves out: preemption, resource claims, priorities among pending pods (who queues them decides).
 
 mod amounts;
 mod filters;
@@ -16,14 +16,16 @@ mod pod;
 mod raw;
 mod scores;
 mod snapshot;
+mod storage;
 mod terms;
 mod unschedulable;
 
 pub use amounts::Amounts;
 pub use node::{Node, NodeError};
-pub use place::{Placement, place};
+pub use place::{Placement, place, reaches};
 pub use pod::{HostPort, Pod, PodError};
 pub use snapshot::{ClusterSnapshot, NodeState};
+pub use storage::{Choice, Storage};
 pub use terms::{Labels, NodeTerm, PodTerm, Preference, Spread, Taint, Toleration};
 pub use unschedulable::Unschedulable;
 

@@ -9,6 +9,7 @@ use crate::{
     pod::Pod,
     scores,
     snapshot::{ClusterSnapshot, NodeState},
+    storage::{Choice, Wants},
     unschedulable::{NO_VICTIMS, NOT_HELPFUL, Unschedulable},
 };
 
@@ -21,6 +22,8 @@ pub struct Placement {
     pub score: i64,
     /// How many nodes would do.
     pub feasible: usize,
+    /// What is to be done about its claims first.
+    pub choices: Vec<Choice>,
 }
 
 /// What all nodes are compared with: the pod, the cluster, and what is worked out once for both.
@@ -31,6 +34,7 @@ pub(crate) struct Cycle<'a> {
     only: Option<BTreeSet<&'a str>>,
     pub(crate) spreading: Spreading<'a>,
     pub(crate) neighbours: Neighbours<'a>,
+    pub(crate) storage: Wants<'a>,
 }
 
 /// A known node and its sums.
@@ -48,13 +52,22 @@ pub fn place(pod: &Pod, snapshot: &ClusterSnapshot) -> Result<Placement, Unsched
     if snapshot.is_empty() {
         return Err(Unschedulable::no_nodes());
     }
-    let cycle = Cycle::new(pod, snapshot);
+    let storage = Wants::of(pod, snapshot)
+        .map_err(|why| Unschedulable::everywhere(snapshot.len(), pod.preempts, "VolumeBinding", why))?;
+    let cycle = Cycle::new(pod, snapshot, storage);
     let feasible: Vec<Candidate<'_>> = cycle.candidates().filter(|one| cycle.fits(one)).collect();
     match feasible.as_slice() {
         [] => Err(cycle.explain()),
-        [only] => Ok(Placement { node: only.node.name.clone(), score: 0, feasible: 1 }),
+        [only] => Ok(cycle.placement(only, 0, 1)),
         several => Ok(best(&cycle, several)),
     }
+}
+
+/// Whether a node reaches all that a pod's claims are bound to.
+#[must_use]
+pub fn reaches(pod: &Pod, node: &str, snapshot: &ClusterSnapshot) -> bool {
+    let node = snapshot.node(node);
+    Wants::of(pod, snapshot).is_ok_and(|wants| node.is_some_and(|node| wants.on(node).is_ok()))
 }
 
 fn best(cycle: &Cycle<'_>, feasible: &[Candidate<'_>]) -> Placement {
@@ -63,7 +76,7 @@ fn best(cycle: &Cycle<'_>, feasible: &[Candidate<'_>]) -> Placement {
     let (score, best) = ranked
         .max_by_key(|(score, one)| (**score, mix(&cycle.pod.uid, &one.node.name)))
         .expect("there are several nodes");
-    Placement { node: best.node.name.clone(), score: *score, feasible: feasible.len() }
+    cycle.placement(best, *score, feasible.len())
 }
 
 /// FNV-1a: spreads equal choices over the nodes, the same way each time.
@@ -73,11 +86,16 @@ fn mix(uid: &str, node: &str) -> u64 {
 }
 
 impl<'a> Cycle<'a> {
-    pub(crate) fn new(pod: &'a Pod, snapshot: &'a ClusterSnapshot) -> Self {
+    pub(crate) fn new(pod: &'a Pod, snapshot: &'a ClusterSnapshot, storage: Wants<'a>) -> Self {
         let only = named(pod);
         let spreading = Spreading::of(pod, snapshot);
         let neighbours = Neighbours::of(pod, snapshot);
-        Self { pod, snapshot, only, spreading, neighbours }
+        Self { pod, snapshot, only, spreading, neighbours, storage }
+    }
+
+    fn placement(&self, on: &Candidate<'_>, score: i64, feasible: usize) -> Placement {
+        let choices = self.storage.on(on.node).unwrap_or_default();
+        Placement { node: on.node.name.clone(), score, feasible, choices }
     }
 
     fn candidates(&self) -> impl Iterator<Item = Candidate<'a>> + use<'_, 'a> {

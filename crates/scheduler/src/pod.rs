@@ -70,6 +70,8 @@ pub struct Pod {
     pub liked_pods: Vec<Preference<PodTerm>>,
     /// How it wants to be spread.
     pub spread: Vec<Spread>,
+    /// Claims of storage that it uses: their names, and whether each is made for it and goes with it.
+    pub claims: Vec<(String, bool)>,
     /// Its wishes about other pods, as text: pods with equal ones are counted together.
     pub(crate) wishes: String,
 }
@@ -167,6 +169,7 @@ impl Pod {
             far: affinity.pod_anti_affinity.required.iter().map(term).collect(),
             liked_pods,
             spread: spec.topology_spread_constraints.iter().map(|raw| Spread::of(raw, &labels)).collect(),
+            claims: spec.volumes.iter().filter_map(|volume| volume.claim(&metadata.name)).collect(),
             node: spec.node_name,
             scheduler: spec.scheduler_name,
             priority: spec.priority,
@@ -205,6 +208,13 @@ impl Pod {
     pub fn may_choose(&self, node: &Node) -> bool {
         self.node_selector.iter().all(|(key, value)| label(&node.labels, key) == Some(value))
             && self.node_terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(node)))
+    }
+}
+
+impl raw::Volume {
+    fn claim(&self, pod: &str) -> Option<(String, bool)> {
+        let made = || self.ephemeral.as_ref().map(|_| (format!("{pod}-{}", self.name), true));
+        self.persistent_volume_claim.as_ref().map(|one| (one.claim_name.clone(), false)).or_else(made)
     }
 }
 

@@ -41,7 +41,10 @@ raw! {
         init_containers: Vec<Container>,
         overhead: Map<String, Value>,
         resources: Resources,
+        volumes: Vec<Volume>,
     }
+    Volume { name: String, persistent_volume_claim: Option<ClaimName>, ephemeral: Option<Value> }
+    ClaimName { claim_name: String }
     Container { image: String, restart_policy: String, ports: Vec<Port>, resources: Resources }
     Resources { requests: Map<String, Value> }
     Port { host_port: u16, protocol: String, #[serde(rename = "hostIP")] host_ip: String }

@@ -10,6 +10,7 @@ use crate::{
     amounts::Amounts,
     node::Node,
     pod::{HostPort, Pod},
+    storage::Storage,
     terms::Labels,
 };
 
@@ -33,6 +34,10 @@ pub struct ClusterSnapshot {
     namespaces: HashMap<String, Labels>,
     /// How many nodes have an image.
     images: HashMap<String, usize>,
+    /// What pods' claims lead to.
+    pub storage: Storage,
+    /// How many of its pods use a claim.
+    claims: HashMap<String, usize>,
 }
 
 /// One node and what its pods use.
@@ -109,6 +114,7 @@ impl ClusterSnapshot {
         }
         state.ports.retain(|_, count| *count > 0);
         self.classes.remove(&bound.pod, bound.slot);
+        self.count_claims(&bound.pod, false);
         self.release(bound.slot);
     }
 
@@ -160,6 +166,11 @@ impl ClusterSnapshot {
         self.slots.iter().filter_map(|state| Some((state, state.node.as_ref()?)))
     }
 
+    /// A known node.
+    pub(crate) fn node(&self, name: &str) -> Option<&Node> {
+        self.node_at(*self.by_name.get(name)?)
+    }
+
     pub(crate) fn classes(&self) -> &Classes {
         &self.classes
     }
@@ -186,6 +197,7 @@ impl ClusterSnapshot {
         }
         state.pods.insert(key.clone(), pod.clone());
         self.classes.add(&pod, slot);
+        self.count_claims(&pod, true);
         self.pods.insert(key, Bound { pod, slot, assumed });
     }
 
@@ -210,6 +222,22 @@ impl ClusterSnapshot {
         if state.node.is_none() && state.pods.is_empty() {
             self.by_name.remove(&state.name);
             self.free.push(slot);
+        }
+    }
+
+    /// How many of its pods use a claim.
+    pub(crate) fn uses_of_claim(&self, key: &str) -> usize {
+        self.claims.get(key).copied().unwrap_or_default()
+    }
+
+    fn count_claims(&mut self, pod: &Pod, there: bool) {
+        for (name, _) in &pod.claims {
+            let key = format!("{}/{name}", pod.namespace);
+            let count = self.uses_of_claim(&key);
+            match if there { count + 1 } else { count.saturating_sub(1) } {
+                0 => _ = self.claims.remove(&key),
+                count => _ = self.claims.insert(key, count),
+            }
         }
     }
 

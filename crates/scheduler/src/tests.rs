@@ -20,7 +20,8 @@ fn cluster(changes: &[Value]) -> ClusterSnapshot {
     snapshot
 }
 
-fn merge(object: &mut Value, change: &Value) {
+/// Merges objects into objects; anything else is replaced.
+pub(crate) fn merge(object: &mut Value, change: &Value) {
     match (object, change) {
         (Value::Object(object), Value::Object(change)) => {
             change.iter().for_each(|(key, value)| merge(object.entry(key).or_insert(Value::Null), value));

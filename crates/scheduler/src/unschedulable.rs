@@ -18,6 +18,8 @@ const NO_CLAIMS: &str = "no new claims to deallocate";
 pub struct Unschedulable {
     /// Nodes that were looked at.
     pub nodes: usize,
+    /// Why no node would do, whatever it is like.
+    pub everywhere: Option<String>,
     /// Why they will not do, and how many of them.
     pub reasons: BTreeMap<String, usize>,
     /// Why making other pods go does not help; `None` where the pod does not want that.
@@ -31,6 +33,12 @@ impl Unschedulable {
     pub(crate) fn no_nodes() -> Self {
         Self::default()
     }
+
+    /// Refuses all nodes for what the pod itself lacks.
+    pub(crate) fn everywhere(nodes: usize, preempts: bool, filter: &'static str, why: String) -> Self {
+        let preemption = preempts.then(|| BTreeMap::from([(NOT_HELPFUL.to_owned(), nodes)]));
+        Self { nodes, everywhere: Some(why), preemption, refused_by: BTreeSet::from([filter]), ..Self::default() }
+    }
 }
 
 impl fmt::Display for Unschedulable {
@@ -39,7 +47,8 @@ impl fmt::Display for Unschedulable {
             return f.write_str("no nodes available to schedule pods");
         }
         let nodes = self.nodes;
-        write!(f, "0/{nodes} nodes are available: {}. {NO_CLAIMS}, preemption: ", counted(&self.reasons))?;
+        let why = self.everywhere.clone().unwrap_or_else(|| counted(&self.reasons));
+        write!(f, "0/{nodes} nodes are available: {why}. {NO_CLAIMS}, preemption: ")?;
         match &self.preemption {
             Some(reasons) => write!(f, "0/{nodes} nodes are available: {}.", counted(reasons)),
             None => f.write_str("not eligible due to preemptionPolicy=Never."),
