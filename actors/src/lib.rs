@@ -16,6 +16,7 @@ pub mod host;
 pub mod images;
 pub mod kubelet;
 pub mod liveness;
+pub mod local_volumes;
 pub mod metrics;
 pub mod node;
 pub mod node_api;

@@ -18,7 +18,7 @@ use tracing::{debug, info};
 
 use crate::context::Context;
 use crate::host::Error;
-use crate::{echo, images, node_api, removal, streams};
+use crate::{echo, images, local_volumes, node_api, removal, streams};
 
 /// Who the members are, told when that differs from what the caller has seen, or after [`FEED_PATIENCE`].
 pub const MEMBERS: Method = Method(0x10);
@@ -105,6 +105,13 @@ impl Serve for Rpc {
             return Box::pin(async move {
                 if let Err(error) = images::serve(&self.context, method, channel).await {
                     debug!(?caller, ?method, %error, "image not given");
+                }
+            });
+        }
+        if method == local_volumes::REMOVE {
+            return Box::pin(async move {
+                if let Err(error) = local_volumes::serve(&self.context, channel).await {
+                    debug!(?caller, %error, "volume not removed");
                 }
             });
         }

@@ -41,7 +41,7 @@ const TABLE: &[Row] = &[
     row(Protocol::Rpc, 0x000..=0x0ff, Who::Members),
     // Proposals and read indexes, forwarded by API servers.
     row(Protocol::Rpc, 0x100..=0x1ff, Who::Voters),
-    // Logs, commands and ports of the callee's pods: an API server has judged the user.
+    // Logs, commands and ports of the callee's pods: an API server has judged the user. Volumes that a controller gave up.
     row(Protocol::Rpc, 0x200..=0x2ff, Who::Voters),
     row(Protocol::Gossip, 0..=0, Who::Members),
     // Only bytes: the user is proven to the API server within them.

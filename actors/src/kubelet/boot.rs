@@ -133,7 +133,8 @@ pub fn start(stage: &Stage, context: &Arc<Context>, tasks: &mut JoinSet<()>) -> 
 fn machine(context: &Arc<Context>, runtime: Arc<dyn ContainerRuntime>) -> Machine {
     let api = api(context);
     let data = absolute(&context.config.data_dir);
-    let places = Places { pods: data.join("pods"), logs: data.join("logs/pods"), seccomp: data.join("seccomp") };
+    let at = |name: &str| data.join(name);
+    let places = Places { pods: at("pods"), logs: at("logs/pods"), volumes: at("volumes"), seccomp: at("seccomp") };
     let selector = format!("spec.nodeName={}", context.name);
     let services = Mirror::start(api.clone(), &SERVICE, "", &[]);
     let pods = Mirror::start(api.clone(), &POD, "", &[("fieldSelector", &selector)]);
@@ -172,6 +173,7 @@ fn facts(context: &Context, places: &Places) -> NodeFacts {
         name: context.name.clone(),
         addresses: context.config.addresses().iter().map(|address| address.ip()).collect(),
         pods_dir: places.pods.clone(),
+        volumes_dir: places.volumes.clone(),
         logs_dir: places.logs.clone(),
         cgroup_root: PathBuf::from("/mesh").join(&context.name).join("pods"),
         pids_max: Some(PIDS_MAX),

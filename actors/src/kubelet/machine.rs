@@ -29,6 +29,8 @@ pub struct Places {
     pub pods: PathBuf,
     /// Folder of the containers' logs: `<dataDir>/logs/pods`.
     pub logs: PathBuf,
+    /// Folder of the volumes that outlive their pods: `<dataDir>/volumes`.
+    pub volumes: PathBuf,
     /// Folder of the profiles that `seccompProfile.localhostProfile` names: `<dataDir>/seccomp`.
     pub seccomp: PathBuf,
 }

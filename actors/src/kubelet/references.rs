@@ -1,4 +1,5 @@
-//! The ConfigMaps and Secrets that pods of this node refer to, each followed while a pod uses it, and Services.
+//! What pods of this node refer to (ConfigMaps, Secrets, claims and their volumes), each followed while a pod uses it, and
+//! Services.
 //! Main type: [`Watched`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +8,10 @@ use std::sync::{Arc, OnceLock};
 use ::kubelet::model::Pod;
 use ::kubelet::observed::{Reference, References};
 use ::kubelet::volume;
-use api::kinds::{Kind, config_map::CONFIG_MAP, read::text, secret::SECRET};
+use api::kinds::{
+    Kind, config_map::CONFIG_MAP, persistent_volume::PERSISTENT_VOLUME,
+    persistent_volume_claim::PERSISTENT_VOLUME_CLAIM, read::text, secret::SECRET,
+};
 use api::meta;
 use base64::Engine;
 use parking_lot::Mutex;
@@ -70,12 +74,21 @@ impl Watched {
     /// What is known of the objects that a pod refers to; from now on they are followed.
     pub fn of(&self, pod: &Pod) -> References {
         let (needs, namespace) = (volume::references(pod), &pod.metadata.namespace);
-        let wanted = |kind: &'static Kind, names: &BTreeSet<String>| -> BTreeMap<String, Reference> {
-            names.iter().map(|name| (name.clone(), self.one(kind, namespace, name, &pod.metadata.uid))).collect()
+        let mut used = BTreeSet::new();
+        let mut wanted = |kind: &'static Kind, namespace: &str, names: &BTreeSet<String>| {
+            let mut found = BTreeMap::new();
+            for name in names {
+                found.insert(name.clone(), self.one(kind, namespace, name, &pod.metadata.uid));
+                used.insert((kind.plural, namespace.to_owned(), name.clone()));
+            }
+            found
         };
-        let (config_maps, secrets) = (wanted(&CONFIG_MAP, &needs.config_maps), wanted(&SECRET, &needs.secrets));
-        self.drop_unused(pod, &needs);
-        References { config_maps, secrets, services: self.services_of(namespace) }
+        let config_maps = wanted(&CONFIG_MAP, namespace, &needs.config_maps);
+        let secrets = wanted(&SECRET, namespace, &needs.secrets);
+        let claims = wanted(&PERSISTENT_VOLUME_CLAIM, namespace, &needs.claims);
+        let volumes = wanted(&PERSISTENT_VOLUME, "", &bound_to(&claims));
+        self.drop_unused(&pod.metadata.uid, &used);
+        References { config_maps, secrets, claims, volumes, services: self.services_of(namespace) }
     }
 
     /// A pod is gone: what only it used is followed no longer.
@@ -135,14 +148,13 @@ impl Watched {
     }
 
     /// A pod's spec never changes in this, but for ephemeral containers that come; a smaller need is a new pod of the uid's owner.
-    fn drop_unused(&self, pod: &Pod, needs: &volume::Needs) {
-        let (uid, namespace) = (&pod.metadata.uid, &pod.metadata.namespace);
-        self.followed.lock().retain(|(plural, of, name), followed| {
-            let needed = if *plural == CONFIG_MAP.plural { &needs.config_maps } else { &needs.secrets };
-            if of != namespace || !needed.contains(name) {
-                followed.users.lock().remove(uid);
+    fn drop_unused(&self, uid: &str, used: &BTreeSet<Name>) {
+        self.followed.lock().retain(|name, followed| {
+            let mut users = followed.users.lock();
+            if !used.contains(name) {
+                users.remove(uid);
             }
-            !followed.users.lock().is_empty()
+            !users.is_empty()
         });
     }
 
@@ -158,6 +170,15 @@ impl Watched {
         }
         known.find(reference)
     }
+}
+
+/// The volumes that claims are bound to.
+fn bound_to(claims: &BTreeMap<String, Reference>) -> BTreeSet<String> {
+    let name = |claim: &Reference| match claim {
+        Reference::Found(claim) => Some(text(claim, "/spec/volumeName").to_owned()).filter(|name| !name.is_empty()),
+        _ => None,
+    };
+    claims.values().filter_map(name).collect()
 }
 
 /// Adds what a pull secret holds, which is never told.

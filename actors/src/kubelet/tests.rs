@@ -45,8 +45,8 @@ async fn node() -> Node {
     let runtime = MemoryRuntime::default();
     runtime.add_image("busybox", ImageConfig { command: vec!["sh".into()], ..ImageConfig::default() });
     let (api, shared) = (cluster.here(), Arc::new(runtime.clone()) as Arc<dyn ContainerRuntime>);
-    let places =
-        Places { pods: dir.path().join("pods"), logs: dir.path().join("logs"), seccomp: dir.path().join("seccomp") };
+    let at = |name: &str| dir.path().join(name);
+    let places = Places { pods: at("pods"), logs: at("logs"), volumes: at("volumes"), seccomp: at("seccomp") };
     let services = Mirror::start(api.clone(), &SERVICE, "", &[]);
     let facts = NodeFacts {
         name: "n1".into(),

@@ -19,6 +19,7 @@ use mounts::blocking;
 
 pub mod atomic;
 pub mod beneath;
+pub mod kept;
 pub mod mounts;
 pub mod prepare;
 pub mod tokens;
@@ -77,6 +78,11 @@ impl Writer<'_> {
             Source::Host { check } => {
                 let check = *check;
                 blocking(move || host(&volume.path, check)).await
+            }
+            Source::Kept { make, root_only } => {
+                let (make, root_only) = (*make, *root_only);
+                let marker = self.machine.pod_dir(&self.pod.uid).join("volumes").join(&volume.name);
+                blocking(move || kept::prepare(&volume.path, &marker, make, root_only, volume.group)).await
             }
             Source::Files { files, memory } => {
                 let memory = *memory;

@@ -32,6 +32,9 @@ const PREFIX: &str = "rbac.authorization.k8s.io/";
 /// Prefix of all pods, which say what a node needs.
 const PODS: &str = "core/pods/";
 
+/// Prefix of all PersistentVolumes, which say whose claim they are for.
+const VOLUMES: &str = "core/persistentvolumes/";
+
 /// Pause before the index is built anew after the store's watch ended.
 const RESTART: Duration = Duration::from_millis(200);
 
@@ -89,11 +92,14 @@ impl Rules {
     fn apply(&self, event: &Event) {
         let object = object::decode(event.subject());
         let (namespace, name) = (meta::namespace(&object), meta::name(&object));
-        match (event.subject().key.starts_with(PODS), event.new.is_some()) {
-            (true, true) => self.nodes.write().put(&object),
-            (true, false) => self.nodes.write().remove(namespace, name),
-            (false, true) => _ = self.index.write().put(&object),
-            (false, false) => self.index.write().remove(meta::kind(&object), namespace, name),
+        let (key, is_there) = (&event.subject().key, event.new.is_some());
+        match (key.starts_with(PODS), key.starts_with(VOLUMES)) {
+            (true, _) if is_there => self.nodes.write().put(&object),
+            (true, _) => self.nodes.write().remove(namespace, name),
+            (_, true) if is_there => self.nodes.write().put_volume(&object),
+            (_, true) => self.nodes.write().remove_volume(name),
+            _ if is_there => _ = self.index.write().put(&object),
+            _ => self.index.write().remove(meta::kind(&object), namespace, name),
         }
     }
 }
@@ -120,10 +126,11 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
 async fn follow_once(shared: &Shared) -> Result<(), ApiError> {
     let view = shared.storage.read(Freshness::Any).await?;
     let watch = |prefix: &str| shared.storage.watch(Scope { prefix: prefix.into(), index: None }, view.revision());
-    let mut events = stream::select(watch(PREFIX)?, watch(PODS)?);
+    let mut events = stream::select_all([watch(PREFIX)?, watch(PODS)?, watch(VOLUMES)?]);
     let (mut index, mut nodes) = (RbacIndex::new(), NodeIndex::new());
     view.range(PREFIX, None).for_each(|record| _ = index.put(&object::decode(record)));
     view.range(PODS, None).for_each(|record| nodes.put(&object::decode(record)));
+    view.range(VOLUMES, None).for_each(|record| nodes.put_volume(&object::decode(record)));
     *shared.rules.index.write() = index;
     *shared.rules.nodes.write() = nodes;
     shared.rules.built.send_replace(true);

@@ -1,7 +1,7 @@
 //! What a kubelet may do: see and change what belongs to the pods bound to its node, and nothing else.
 //! Main types: [`NodeAuthorizer`], [`NodeIndex`] (which node uses what) and [`restriction`] (what it may write).
 //! Spec: <https://kubernetes.io/docs/reference/access-authn-authz/node/>.
-//! Leaves out volumes that lead to secrets through PersistentVolumes, until those kinds exist.
+//! Leaves out secrets that PersistentVolumes refer to: no node mounts such volumes.
 
 pub mod index;
 pub mod restriction;
@@ -47,6 +47,7 @@ impl Authorizer for NodeAuthorizer<'_> {
         }
         match (request.group, request.resource) {
             ("", "secrets" | "configmaps" | "persistentvolumeclaims") => self.referenced(node, request),
+            ("", "persistentvolumes") => self.volume(node, request),
             ("", "serviceaccounts") => self.token(node, request),
             ("", "nodes") => own_node(node, request),
             ("", "pods") => self.pods(node, request),
@@ -72,6 +73,15 @@ impl NodeAuthorizer<'_> {
             return Answer::no_opinion("can only read namespaced object of this type");
         }
         self.related(node, request)
+    }
+
+    /// The volume of a claim that a pod of the node refers to.
+    fn volume(&self, node: &str, request: &Attributes<'_>) -> Answer {
+        let reads = matches!(request.verb, "get" | "list" | "watch") && request.subresource.is_empty();
+        match reads && !request.name.is_empty() && self.index.uses_volume(node, request.name) {
+            true => Answer::allow(""),
+            false => Answer::no_opinion(format!("no relationship found between node '{node}' and this object")),
+        }
     }
 
     fn related(&self, node: &str, request: &Attributes<'_>) -> Answer {

@@ -154,6 +154,10 @@ pub struct References {
     pub config_maps: BTreeMap<String, Reference>,
     /// Secrets of the pod's namespace, by name.
     pub secrets: BTreeMap<String, Reference>,
+    /// PersistentVolumeClaims of the pod's namespace, by name.
+    pub claims: BTreeMap<String, Reference>,
+    /// The PersistentVolumes that these are bound to, by name.
+    pub volumes: BTreeMap<String, Reference>,
     /// Services of the pod's namespace and `default/kubernetes`, as stored; `None` while not known.
     pub services: Option<Vec<Value>>,
 }
@@ -163,6 +167,18 @@ impl References {
     #[must_use]
     pub fn config_map(&self, name: &str) -> &Reference {
         self.config_maps.get(name).unwrap_or(&Reference::Unknown)
+    }
+
+    /// A PersistentVolumeClaim.
+    #[must_use]
+    pub fn claim(&self, name: &str) -> &Reference {
+        self.claims.get(name).unwrap_or(&Reference::Unknown)
+    }
+
+    /// A PersistentVolume.
+    #[must_use]
+    pub fn volume(&self, name: &str) -> &Reference {
+        self.volumes.get(name).unwrap_or(&Reference::Unknown)
     }
 
     /// A Secret.
@@ -181,6 +197,8 @@ pub struct NodeFacts {
     pub addresses: Vec<IpAddr>,
     /// Folder of all pods' folders: volumes and small files of a pod are in `<pods_dir>/<uid>`.
     pub pods_dir: PathBuf,
+    /// Folder of the volumes that outlive their pods: `<volumes_dir>/<handle>`.
+    pub volumes_dir: PathBuf,
     /// Folder of the logs: a container's is `<logs_dir>/<namespace>_<name>_<uid>/<container>/<attempt>.log`.
     pub logs_dir: PathBuf,
     /// The cgroup that holds all pods' cgroups, absolute, as `/mesh/n1/kubepods`.

@@ -10,12 +10,14 @@ mod content;
 mod files;
 mod mount;
 mod needs;
+mod place;
 mod plan;
 
 pub use files::{hostname, hosts, resolv_conf};
 pub(crate) use mount::termination_log;
 pub use mount::{Mounts, mounts};
 pub use needs::{Needs, references};
+pub use place::is_plain;
 pub use plan::{RefreshAt, VolumeError, plan, refresh_at};
 
 /// All volumes of a pod.
@@ -36,7 +38,7 @@ pub struct Volume {
     pub path: PathBuf,
     /// What it is.
     pub source: Source,
-    /// `fsGroup`: the volume is to belong to this group, be group-writable and set-group-id. Not for `hostPath`.
+    /// `fsGroup`: the volume is to belong to this group, be group-writable and set-group-id. Not for [`Source::Host`].
     pub group: Option<u32>,
 }
 
@@ -54,6 +56,13 @@ pub enum Source {
     Host {
         /// What has to be there, or is made.
         check: HostCheck,
+    },
+    /// A folder that outlives the pod, with what is in it.
+    Kept {
+        /// It is made where it is missing, mode 0777.
+        make: bool,
+        /// What is in it is given to the group only where the folder itself is not the group's yet.
+        root_only: bool,
     },
     /// Files, kept up to date. On a tmpfs if any is secret.
     Files {

@@ -26,7 +26,7 @@ pub static PERSISTENT_VOLUME: Kind = Kind {
     verbs: ALL_VERBS,
     subresources: &[workload::status("PersistentVolume", TYPE, |new, old| carry_over(new, old, "spec"))],
     type_name: TYPE,
-    storage: Some(Storage { prefix: "persistentvolumes", other: None }),
+    storage: Some(Storage { prefix: "core/persistentvolumes", other: None }),
     name_rule: NameRule::DnsSubdomain,
     fields: &[],
     indexes: OWNER_INDEXES,

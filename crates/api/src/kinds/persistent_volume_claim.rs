@@ -24,7 +24,7 @@ pub static PERSISTENT_VOLUME_CLAIM: Kind = Kind {
     verbs: ALL_VERBS,
     subresources: &[workload::status("PersistentVolumeClaim", TYPE, |new, old| carry_over(new, old, "spec"))],
     type_name: TYPE,
-    storage: Some(Storage { prefix: "persistentvolumeclaims", other: None }),
+    storage: Some(Storage { prefix: "core/persistentvolumeclaims", other: None }),
     name_rule: NameRule::DnsSubdomain,
     fields: &[],
     indexes: OWNER_INDEXES,

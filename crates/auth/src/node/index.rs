@@ -1,4 +1,5 @@
-//! Which node uses what, by the pods bound to it. Main type: [`NodeIndex`]; fed with pods as they change.
+//! Which node uses what, by the pods bound to it. Main type: [`NodeIndex`]; fed with pods and PersistentVolumes as they
+//! change.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,6 +21,8 @@ pub struct NodeIndex {
     pods: HashMap<(String, String), Bound>,
     /// By node; how many of its pods use an object.
     used: HashMap<String, HashMap<(String, Use), usize>>,
+    /// Namespace and name of the claim that a PersistentVolume is for.
+    volumes: HashMap<String, (String, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +71,28 @@ impl NodeIndex {
         if used.is_empty() {
             self.used.remove(&bound.node);
         }
+    }
+
+    /// Takes note of a PersistentVolume as it is now.
+    pub fn put_volume(&mut self, volume: &Value) {
+        let part = |name: &str| text(volume, &format!("/spec/claimRef/{name}")).to_owned();
+        let (name, claim) = (meta::name(volume).to_owned(), (part("namespace"), part("name")));
+        match claim.1.is_empty() {
+            true => _ = self.volumes.remove(&name),
+            false => _ = self.volumes.insert(name, claim),
+        }
+    }
+
+    /// Forgets a PersistentVolume.
+    pub fn remove_volume(&mut self, name: &str) {
+        self.volumes.remove(name);
+    }
+
+    /// Whether a pod on the node refers to the claim that this PersistentVolume is for.
+    #[must_use]
+    pub fn uses_volume(&self, node: &str, name: &str) -> bool {
+        let claim = self.volumes.get(name);
+        claim.is_some_and(|(namespace, claim)| self.uses(node, "persistentvolumeclaims", namespace, claim))
     }
 
     /// Whether a pod on the node is, or refers to, this object.

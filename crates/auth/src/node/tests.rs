@@ -10,9 +10,14 @@ fn index() -> NodeIndex {
     index.put(&json!({ "metadata": { "name": "p", "namespace": "a" }, "spec": {
         "nodeName": "n1", "serviceAccountName": "sa", "imagePullSecrets": [{ "name": "pull" }],
         "volumes": [{ "name": "v", "secret": { "secretName": "vol" } },
-            { "name": "w", "projected": { "sources": [{ "configMap": { "name": "ca" } }] } }],
+            { "name": "w", "projected": { "sources": [{ "configMap": { "name": "ca" } }] } },
+            { "name": "x", "persistentVolumeClaim": { "claimName": "data" } }],
         "containers": [{ "env": [{ "name": "E", "valueFrom": { "secretKeyRef": { "name": "env", "key": "k" } } }],
             "envFrom": [{ "configMapRef": { "name": "from" } }] }] } }));
+    for (name, claim) in [("pv", "data"), ("other", "not-used")] {
+        let reference = json!({ "namespace": "a", "name": claim });
+        index.put_volume(&json!({ "metadata": { "name": name }, "spec": { "claimRef": reference } }));
+    }
     index
 }
 
@@ -31,6 +36,13 @@ fn a_kubelet_reads_only_what_its_pods_use() {
     for path in ["secrets/vol", "secrets/pull", "secrets/env", "configmaps/ca", "configmaps/from", "pods/p"] {
         check("n1", "GET", &format!("/api/v1/namespaces/a/{path}"), &[], None);
         check("n2", "GET", &format!("/api/v1/namespaces/a/{path}"), &[], unrelated);
+    }
+    check("n1", "GET", "/api/v1/namespaces/a/persistentvolumeclaims/data", &[], None);
+    check("n1", "GET", "/api/v1/persistentvolumes", &[("fieldSelector", "metadata.name=pv"), ("watch", "1")], None);
+    check("n2", "GET", "/api/v1/persistentvolumes/pv", &[], unrelated);
+    for path in ["persistentvolumes", "persistentvolumes/other"] {
+        let expect = Some("no relationship found between node 'n1' and this object");
+        check("n1", "GET", &format!("/api/v1/{path}"), &[], expect);
     }
     let named = Some("can only read namespaced object of this type");
     check("n1", "GET", "/api/v1/secrets", &[], named);
@@ -54,7 +66,9 @@ fn a_kubelet_reads_only_what_its_pods_use() {
 #[test]
 fn a_removed_pod_takes_its_uses_along() {
     let mut index = index();
+    assert!(index.uses_volume("n1", "pv"));
     index.remove("a", "p");
+    assert!(!index.uses_volume("n1", "pv"));
     assert!(!index.uses("n1", "secrets", "a", "vol"));
 }
 

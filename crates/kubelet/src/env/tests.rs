@@ -18,6 +18,7 @@ fn references() -> References {
             service("n", "headless", "None", json!([{"port": 1}])),
             service("other", "far", "10.96.0.8", json!([{"port": 1}])),
         ]),
+        ..References::default()
     }
 }
 

@@ -24,6 +24,29 @@ pub struct Volume {
     pub downward_api: Option<DownwardSource>,
     /// Several of those together.
     pub projected: Option<Projected>,
+    /// What a claim is bound to.
+    pub persistent_volume_claim: Option<ClaimSource>,
+    /// The same, of a claim that is made for the pod and goes with it.
+    pub ephemeral: Option<Value>,
+}
+
+impl Volume {
+    /// The claim that it is of in a pod of this name, and whether that one is made for the pod.
+    #[must_use]
+    pub fn claim(&self, pod: &str) -> Option<(String, bool)> {
+        let made = || self.ephemeral.as_ref().map(|_| (format!("{pod}-{}", self.name), true));
+        self.persistent_volume_claim.as_ref().map(|one| (one.claim_name.clone(), false)).or_else(made)
+    }
+}
+
+/// `persistentVolumeClaim`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClaimSource {
+    /// The claim, in the pod's namespace.
+    pub claim_name: String,
+    /// No container may write to it.
+    pub read_only: bool,
 }
 
 /// `emptyDir`.

@@ -174,7 +174,7 @@ fn configure(
     }
     let security =
         security::resolve(pod, container, &image.user).map_err(|error| EnvError::Config(error.to_string()))?;
-    let mounts = volume::mounts((pod, container, attempt), &ips, node, &env).map_err(EnvError::Config)?;
+    let mounts = volume::mounts(&sources, (container, attempt), &env).map_err(EnvError::Config)?;
     for event in events {
         run.event(event);
     }

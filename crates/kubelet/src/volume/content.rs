@@ -36,7 +36,7 @@ fn decoded<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = (String
         .filter_map(|(key, value)| Some((key.to_owned(), STANDARD.decode(value.as_str()?).ok()?)))
 }
 
-fn found<'a>(
+pub(super) fn found<'a>(
     reference: &'a Reference,
     what: &str,
     name: &str,

@@ -1,15 +1,13 @@
 //! What a container mounts: the pod's volumes and the small files. Main function: [`mounts`].
 
-use std::{
-    net::IpAddr,
-    path::{Component, Path, PathBuf},
-};
+use std::path::{Component, Path, PathBuf};
 
 use api::gotext::quote;
 
-use super::{hostname, hosts, resolv_conf};
+use super::{hostname, hosts, place::place, resolv_conf};
 use crate::{
-    model::{Container, Pod, VolumeMount},
+    env::Sources,
+    model::{Container, VolumeMount},
     observed::NodeFacts,
     spec::{Environment, Mount, Propagation},
     step::Prepare,
@@ -45,14 +43,13 @@ pub(crate) fn termination_log(node: &NodeFacts, uid: &str, container: &str, atte
 /// # Errors
 /// A message for `CreateContainerConfigError`.
 pub fn mounts(
-    (pod, container, attempt): (&Pod, &Container, u32),
-    pod_ips: &[IpAddr],
-    node: &NodeFacts,
+    sources: &Sources<'_>,
+    (container, attempt): (&Container, u32),
     env: &Environment,
 ) -> Result<Mounts, String> {
-    let mut all = Mounts::default();
+    let (mut all, &Sources { pod, pod_ips, node, .. }) = (Mounts::default(), sources);
     for wanted in &container.volume_mounts {
-        all.volume(pod, container, wanted, node, env)?;
+        all.volume(sources, container, wanted, env)?;
     }
     let taken = |path: &str, all: &Mounts| all.mounts.iter().any(|mount| mount.target == Path::new(path));
     let dir = node.pods_dir.join(&pod.metadata.uid);
@@ -83,18 +80,17 @@ impl Mounts {
 
     fn volume(
         &mut self,
-        pod: &Pod,
+        sources: &Sources<'_>,
         container: &Container,
         wanted: &VolumeMount,
-        node: &NodeFacts,
         env: &Environment,
     ) -> Result<(), String> {
-        let volume = pod.spec.volumes.iter().find(|volume| volume.name == wanted.name);
+        let volume = sources.pod.spec.volumes.iter().find(|volume| volume.name == wanted.name);
         let volume = volume.ok_or_else(|| {
             format!("cannot find volume {} to mount into container {}", quote(&wanted.name), quote(&container.name))
         })?;
-        let host = volume.host_path.as_ref().map(|host| PathBuf::from(&host.path));
-        let root = host.unwrap_or_else(|| node.pods_dir.join(&pod.metadata.uid).join("volumes").join(&volume.name));
+        let place = place(sources, volume).map_err(|error| error.to_string())?;
+        let root = place.path;
         let mut source = root.clone();
         let path = sub_path(wanted, env)?;
         if !path.is_empty() {
@@ -110,12 +106,10 @@ impl Mounts {
             // Files of a volume are links; what they lead to is found when the container is made.
             self.prepare.push(Prepare::SubPath { root, path, mode: SUB_PATH_MODE });
         }
-        let writable = volume.empty_dir.is_some() || volume.host_path.is_some();
         self.mounts.push(Mount {
             source,
             target: wanted.mount_path.clone().into(),
-            // Content volumes are read-only to containers: the next refresh would undo their writes.
-            read_only: wanted.read_only || !writable,
+            read_only: wanted.read_only || place.read_only,
             propagation: match wanted.mount_propagation.as_deref() {
                 Some("HostToContainer") => Propagation::FromHost,
                 Some("Bidirectional") => Propagation::Both,

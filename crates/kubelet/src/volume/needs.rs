@@ -11,6 +11,8 @@ pub struct Needs {
     pub config_maps: BTreeSet<String>,
     /// Secrets, `imagePullSecrets` included.
     pub secrets: BTreeSet<String>,
+    /// PersistentVolumeClaims.
+    pub claims: BTreeSet<String>,
 }
 
 /// Which objects a pod refers to.
@@ -29,6 +31,7 @@ pub fn references(pod: &Pod) -> Needs {
     }
     for volume in &pod.spec.volumes {
         of_volume(volume, &mut needs);
+        needs.claims.extend(volume.claim(&pod.metadata.name).map(|(name, _)| name));
     }
     needs.secrets.extend(pod.spec.image_pull_secrets.iter().map(|one| one.name.clone()));
     needs.secrets.remove("");

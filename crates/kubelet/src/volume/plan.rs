@@ -1,12 +1,13 @@
 //! A pod's volumes. Main function: [`plan`].
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{
     Content, File, HostCheck, Source, TokenRequest, Volume, VolumeSet,
     content::{self, DEFAULT_MODE},
+    place::{NO_DRIVER, place},
 };
 use crate::{
     env::Sources,
@@ -54,14 +55,16 @@ pub fn plan(
     let mut volumes = Vec::new();
     let mut refresh: RefreshAt = None;
     for wanted in &pod.spec.volumes {
-        let dir = sources.node.pods_dir.join(&pod.metadata.uid).join("volumes").join(&wanted.name);
-        let found = source(sources, wanted, observed, now).map_err(|error| (wanted.name.clone(), error))?;
-        let (source, at) = found;
+        let named = |error| (wanted.name.clone(), error);
+        let place = place(sources, wanted).map_err(named)?;
+        let (source, at) = match place.source {
+            Some(source) => (source, None),
+            None => source(sources, wanted, observed, now).map_err(named)?,
+        };
         refresh = [refresh, at].into_iter().flatten().min();
-        let host = wanted.host_path.as_ref();
-        let path = host.map_or(dir, |host| Path::new(&host.path).to_owned());
-        let group = pod.spec.security_context.fs_group.filter(|_| host.is_none()).and_then(|id| u32::try_from(id).ok());
-        volumes.push(Volume { name: wanted.name.clone(), path, source, group });
+        let group = pod.spec.security_context.fs_group.filter(|_| !matches!(source, Source::Host { .. }));
+        let group = group.and_then(|id| u32::try_from(id).ok());
+        volumes.push(Volume { name: wanted.name.clone(), path: place.path, source, group });
     }
     let fingerprint = fingerprint_of(&volumes);
     Ok((VolumeSet { volumes, fingerprint }, refresh))
@@ -88,9 +91,7 @@ fn source(
     } else if let Some(one) = &wanted.projected {
         projected(sources, &wanted.name, one, observed, now)?
     } else {
-        return Err(VolumeError::Failed(
-            "no volume plugin matched: this node has no driver for this kind of volume".to_owned(),
-        ));
+        return Err(VolumeError::Failed(NO_DRIVER.to_owned()));
     })
 }
 
@@ -105,7 +106,7 @@ fn empty(pod: &Pod, wanted: &EmptyDir) -> Source {
     Source::Empty { memory, size_bytes_max: [limit, bound].into_iter().flatten().min() }
 }
 
-fn check(kind: &str) -> HostCheck {
+pub(super) fn check(kind: &str) -> HostCheck {
     match kind {
         "Directory" => HostCheck::Directory,
         "DirectoryOrCreate" => HostCheck::DirectoryOrCreate,

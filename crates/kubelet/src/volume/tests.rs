@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
@@ -16,6 +17,7 @@ use crate::{
 fn node() -> NodeFacts {
     NodeFacts {
         pods_dir: "/pods".into(),
+        volumes_dir: "/volumes".into(),
         cluster_dns: vec![[10, 96, 0, 10].into()],
         cluster_domain: "cluster.local".into(),
         resolv_conf: "# made by hand\nsearch corp.example. lan\nnameserver 192.0.2.53\noptions edns0 ndots:1\n".into(),
@@ -38,6 +40,7 @@ fn references() -> References {
         ]),
         secrets: BTreeMap::from([("s".into(), Reference::Found(json!({"data": {"k": "aGk="}})))]),
         services: None,
+        ..References::default()
     }
 }
 
@@ -148,6 +151,79 @@ fn folders_and_paths_of_the_host() {
     check(host, "/x", Source::Host { check: HostCheck::FileOrCreate }, None);
 }
 
+/// Checks where a volume of the claim `c` is and what is there, or why it is nowhere.
+fn check_claim(claim: Value, volume: Value, spec: &Value, expect: Result<(&str, Source, Option<u32>), &str>) {
+    let whole = |change: &Value, base: Value| {
+        let mut object = base;
+        api::patch::merge(&mut object, change.to_string().as_bytes()).unwrap();
+        Reference::Found(object)
+    };
+    let annotations = json!({"pv.kubernetes.io/bind-completed": "yes"});
+    let metadata = json!({"name": "c", "namespace": "n", "uid": "cu", "annotations": annotations});
+    let claim = whole(&claim, json!({"metadata": metadata, "spec": {"volumeName": "v"}}));
+    let volume = whole(&volume, json!({"metadata": {"name": "v"}, "spec": {"claimRef": {"uid": "cu"}}}));
+    let references = References {
+        claims: BTreeMap::from([("c".into(), claim)]),
+        volumes: BTreeMap::from([("v".into(), volume)]),
+        ..References::default()
+    };
+    let (pod, node) = (pod(spec.clone()), node());
+    let sources = Sources { pod: &pod, pod_ips: &[], references: &references, node: &node };
+    let found = plan(&sources, &Observed::default(), "2026-01-01T00:00:00Z".parse().unwrap());
+    let found = found.map(|(mut set, _)| set.volumes.remove(0)).map_err(|(_, error)| error.to_string());
+    let volume = |(path, source, group): (&str, _, _)| Volume { name: "v".into(), path: path.into(), source, group };
+    assert_eq!(found, expect.map(volume).map_err(str::to_owned));
+}
+
+#[test]
+fn a_claim_leads_to_what_it_is_bound_to() {
+    let spec = json!({"securityContext": {"fsGroup": 7}, "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]});
+    let check = |volume: Value, expect| check_claim(json!({}), volume, &spec, expect);
+    let kept = |make| Source::Kept { make, root_only: false };
+    let ours = |handle: &str| json!({"spec": {"csi": {"driver": "local.mesh.dev", "volumeHandle": handle}}});
+    let host = Source::Host { check: HostCheck::Directory };
+    check(json!({"spec": {"hostPath": {"path": "/x", "type": "Directory"}}}), Ok(("/x", host, None)));
+    check(json!({"spec": {"local": {"path": "/mnt/a"}}}), Ok(("/mnt/a", kept(false), Some(7))));
+    check(ours("pvc-1"), Ok(("/volumes/pvc-1", kept(true), Some(7))));
+    let no_driver = "no volume plugin matched: this node has no driver for this kind of volume";
+    for handle in ["..", "a/b", "/etc", ".hidden", ""] {
+        check(ours(handle), Err(no_driver));
+    }
+    check(json!({"spec": {"csi": {"driver": "other", "volumeHandle": "a"}}}), Err(no_driver));
+    check(
+        json!({"spec": {"volumeMode": "Block", "local": {"path": "/dev/sdb"}}}),
+        Err("volume \"v\" has volumeMode Block: this node mounts file systems only"),
+    );
+    check(
+        json!({"spec": {"claimRef": {"uid": "other"}, "local": {"path": "/x"}}}),
+        Err("error processing PVC n/c: PV v is bound to another claim"),
+    );
+}
+
+#[test]
+fn a_claim_is_bound_and_the_pods_own_where_it_is_made_for_it() {
+    let local = json!({"spec": {"local": {"path": "/x"}}});
+    let spec = json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]});
+    let unbound = json!({"metadata": {"annotations": null}});
+    check_claim(unbound, local, &spec, Err("error processing PVC n/c: PVC is not bound"));
+    let owned = |uid: &str| {
+        let owner = json!({"kind": "Pod", "uid": uid, "controller": true});
+        json!({"metadata": {"name": "p-v", "ownerReferences": [owner]}})
+    };
+    let check = |uid: &str, expect| {
+        let references = References {
+            claims: BTreeMap::from([("p-v".into(), Reference::Found(owned(uid)))]),
+            ..References::default()
+        };
+        let (pod, node) = (pod(json!({"volumes": [{"name": "v", "ephemeral": {}}]})), node());
+        let sources = Sources { pod: &pod, pod_ips: &[], references: &references, node: &node };
+        let error = plan(&sources, &Observed::default(), Timestamp::UNIX_EPOCH).unwrap_err().1;
+        assert_eq!(error.to_string(), expect);
+    };
+    check("u", "error processing PVC n/p-v: PVC is not bound");
+    check("other", "error processing PVC n/p-v: PVC n/p-v was not created for pod n/p (pod is not owner)");
+}
+
 #[test]
 fn a_container_sees_volumes_and_small_files() {
     let pod = pod(json!({
@@ -158,7 +234,9 @@ fn a_container_sees_volumes_and_small_files() {
         ]}],
     }));
     let env = Environment(vec![("A".into(), "a".into())]);
-    let all = mounts((&pod, &pod.spec.containers[0], 3), &[], &node(), &env).unwrap();
+    let (references, node) = (References::default(), node());
+    let sources = Sources { pod: &pod, pod_ips: &[], references: &references, node: &node };
+    let all = mounts(&sources, (&pod.spec.containers[0], 3), &env).unwrap();
     let found: Vec<_> = all
         .mounts
         .iter()
@@ -176,7 +254,7 @@ fn a_container_sees_volumes_and_small_files() {
         ]
     );
     assert_eq!(all.prepare[0], Prepare::SubPath { root: "/pods/u/volumes/e".into(), path: "a/b".into(), mode: 0o755 });
-    let unknown = mounts((&pod, &pod.spec.containers[0], 3), &[], &node(), &Environment::default());
+    let unknown = mounts(&sources, (&pod.spec.containers[0], 3), &Environment::default());
     assert_eq!(unknown, Err("missing value for \"A\"".to_owned()));
 }
 
