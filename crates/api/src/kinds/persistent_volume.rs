@@ -2,13 +2,14 @@
 //! <https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/persistent-volume-v1/>.
 
 use super::{
-    ALL_VERBS, Hooks, Kind, NameRule, OWNER_INDEXES, Storage,
+    ALL_VERBS, Hooks, Kind, NameRule, Storage,
     columns::{AGE, NAME},
     read::carry_over,
     workload,
 };
 
 pub mod fit;
+pub mod index;
 
 const TYPE: &str = "io.k8s.api.core.v1.PersistentVolume";
 
@@ -29,7 +30,7 @@ pub static PERSISTENT_VOLUME: Kind = Kind {
     storage: Some(Storage { prefix: "core/persistentvolumes", other: None }),
     name_rule: NameRule::DnsSubdomain,
     fields: &[],
-    indexes: OWNER_INDEXES,
+    indexes: index::ALL,
     columns: &[NAME, AGE],
     hooks: Hooks::NONE,
 };

@@ -2,11 +2,13 @@
 //! <https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/persistent-volume-claim-v1/>.
 
 use super::{
-    ALL_VERBS, Hooks, Kind, NameRule, OWNER_INDEXES, Storage,
+    ALL_VERBS, Hooks, Kind, NameRule, Storage,
     columns::{AGE, NAME},
     read::carry_over,
     workload,
 };
+
+pub mod index;
 
 const TYPE: &str = "io.k8s.api.core.v1.PersistentVolumeClaim";
 
@@ -27,7 +29,7 @@ pub static PERSISTENT_VOLUME_CLAIM: Kind = Kind {
     storage: Some(Storage { prefix: "core/persistentvolumeclaims", other: None }),
     name_rule: NameRule::DnsSubdomain,
     fields: &[],
-    indexes: OWNER_INDEXES,
+    indexes: index::ALL,
     columns: &[NAME, AGE],
     hooks: Hooks::NONE,
 };

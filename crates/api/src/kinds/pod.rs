@@ -12,7 +12,7 @@ use crate::{field::Errors, meta};
 
 use super::{
     ALL_VERBS, Ctx, Hooks, Index, Kind, NameRule, OWNER_INDEX, SelectableField, Storage,
-    read::{carry_over, owner_uids, text},
+    read::{carry_over, items, owner_uids, text},
 };
 
 pub mod amounts;
@@ -50,6 +50,7 @@ pub static POD: Kind = Kind {
     indexes: &[
         Index { name: OWNER_INDEX, values: owner_uids },
         Index { name: NODE_INDEX, values: |pod| vec![text(pod, "/spec/nodeName").to_owned()] },
+        Index { name: CLAIM_INDEX, values: claims_of },
     ],
     columns: table::COLUMNS,
     hooks: Hooks {
@@ -69,6 +70,9 @@ const TYPE: &str = "io.k8s.api.core.v1.Pod";
 
 /// Name of the index by node; also the field label that uses it. Pods without a node are under the empty value.
 pub const NODE_INDEX: &str = "spec.nodeName";
+
+/// Name of the index by the claims that a pod uses: `<namespace>/<name>`.
+pub const CLAIM_INDEX: &str = "claim";
 
 const FIELDS: &[SelectableField] = &[
     field("spec.nodeName", "spec.nodeName", &["/spec/nodeName"], ""),
@@ -91,6 +95,21 @@ const fn field(
     default: &'static str,
 ) -> SelectableField {
     SelectableField { label, stored, pointers, default }
+}
+
+fn claims_of(pod: &Value) -> Vec<String> {
+    let names = items(pod, "/spec/volumes").iter().filter_map(|volume| claim_name(pod, volume));
+    names.map(|name| format!("{}/{name}", meta::namespace(pod))).collect()
+}
+
+/// The name of the claim that one of a pod's volumes is of: one that it names, or one that is made for it alone.
+#[must_use]
+pub fn claim_name(pod: &Value, volume: &Value) -> Option<String> {
+    if let Some(claim) = volume.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str) {
+        return Some(claim.to_owned());
+    }
+    let made = volume.get("ephemeral").is_some_and(Value::is_object);
+    made.then(|| format!("{}-{}", meta::name(pod), text(volume, "/name")))
 }
 
 /// Has it ended for good, by itself?
