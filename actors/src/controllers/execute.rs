@@ -10,6 +10,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tracing::debug;
 
+use crate::context::Context;
+use crate::local_volumes;
+
 /// Writes of one plan under way at once: they share commits, and leave room for other writers.
 const AT_ONCE: usize = 16;
 
@@ -18,7 +21,7 @@ const AT_ONCE: usize = 16;
 #[error("{what}: {source}")]
 pub(super) struct Failure {
     what: String,
-    /// An object was to be made or removed, and not just told of.
+    /// An object or data was to be made or removed, and not just told of.
     whole: bool,
     source: ApiError,
 }
@@ -40,36 +43,42 @@ impl Failure {
     }
 }
 
+/// By whom and in whose name actions are carried out.
+#[derive(Clone, Copy)]
+pub(super) struct Hands<'a> {
+    pub(super) context: &'a Context,
+    pub(super) client: &'a Client,
+    /// Name of the controller.
+    pub(super) controller: &'a str,
+    pub(super) now: Timestamp,
+}
+
 /// Carries out all actions; tells of one that failed: an unknown outcome before others, a conflict after them.
 ///
 /// # Errors
 /// [`Failure`].
-pub(super) async fn all(
-    client: &Client,
-    controller: &str,
-    actions: Vec<Action>,
-    now: Timestamp,
-) -> Result<(), Failure> {
-    let under_way = stream::iter(actions).map(|action| one(client, controller, action, now));
+pub(super) async fn all(hands: Hands<'_>, actions: Vec<Action>) -> Result<(), Failure> {
+    let under_way = stream::iter(actions).map(|action| one(hands, action));
     let ended: Vec<Result<(), Failure>> = under_way.buffer_unordered(AT_ONCE).collect().await;
     let failures = ended.into_iter().filter_map(Result::err);
     failures.max_by_key(|failure| (failure.is_unknown(), !failure.is_conflict())).map_or(Ok(()), Err)
 }
 
 /// One action, and what comes after it.
-async fn one(client: &Client, controller: &str, action: Action, now: Timestamp) -> Result<(), Failure> {
+async fn one(hands: Hands<'_>, action: Action) -> Result<(), Failure> {
     let (first, second) = action.parted();
-    single(client, controller, first, now).await?;
+    single(hands, first).await?;
     match second {
-        Some(second) => single(client, controller, second, now).await,
+        Some(second) => single(hands, second).await,
         None => Ok(()),
     }
 }
 
-async fn single(client: &Client, controller: &str, action: Action, now: Timestamp) -> Result<(), Failure> {
+async fn single(hands: Hands<'_>, action: Action) -> Result<(), Failure> {
+    let client = hands.client;
     let what = describe(&action);
     let news = matches!(&action, Action::Create { kind, .. } if std::ptr::eq(*kind, &CORE_EVENT));
-    let whole = !news && matches!(action, Action::Create { .. } | Action::Delete { .. });
+    let whole = !news && matches!(action, Action::Create { .. } | Action::Delete { .. } | Action::RemoveData { .. });
     let done = match action {
         Action::Create { kind, namespace, object } if news => {
             // News are worth no second try: what they tell of has happened.
@@ -83,7 +92,8 @@ async fn single(client: &Client, controller: &str, action: Action, now: Timestam
         Action::Patch { target, part, patch, only } => self::patch(client, &target, part, &patch, &only).await,
         Action::Delete { target, only, propagation } => delete(client, &target, &only, propagation, None).await,
         Action::Remove { target, only } => delete(client, &target, &only, None, Some(0)).await,
-        Action::Event(event) => tell(client, controller, &event, now).await,
+        Action::RemoveData { node, handle } => remove_data(hands.context, &node, &handle).await,
+        Action::Event(event) => tell(hands, &event).await,
         // Parted before: nothing comes after what comes after.
         Action::Then(..) => Ok(()),
     };
@@ -127,8 +137,14 @@ async fn delete(
     but(404, client.delete(target.kind, &target.namespace, &target.name, &options).await)
 }
 
-async fn tell(client: &Client, controller: &str, event: &Event, now: Timestamp) -> Result<(), ApiError> {
-    let object = event.to_object(controller, now);
+/// Whether it happened is not known where it failed: it is asked for again.
+async fn remove_data(context: &Context, node: &str, handle: &str) -> Result<(), ApiError> {
+    let removed = local_volumes::remove(context, node, handle).await;
+    removed.map_err(|error| ApiError::internal(error.to_string()))
+}
+
+async fn tell(hands: Hands<'_>, event: &Event) -> Result<(), ApiError> {
+    let (object, client) = (event.to_object(hands.controller, hands.now), hands.client);
     let (namespace, name) = (meta::namespace(&object), meta::name(&object));
     match client.create(&CORE_EVENT, namespace, &object).await {
         Err(error) if error.code() == 409 => {
@@ -148,6 +164,7 @@ fn describe(action: &Action) -> String {
             ("delete", target.kind.plural, &*target.namespace, &*target.name)
         }
         Action::Then(first, _) => return describe(first),
+        Action::RemoveData { node, handle } => ("remove", "data", &**node, &**handle),
         Action::Event(event) => ("tell", event.reason, meta::namespace(&event.about), meta::name(&event.about)),
     };
     format!("{verb} {plural} {namespace}/{name}")

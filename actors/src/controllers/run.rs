@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use store::{Guard, View};
 
-use super::execute::{self, Failure};
+use super::execute::{self, Failure, Hands};
 use super::snapshot::{Decoded, Snapshot};
 use crate::context::Context;
 use crate::host::{Error, Next, Work};
@@ -54,7 +54,8 @@ impl Runner {
         let view = self.context.view().await?;
         let now = clock::now();
         let Plan { actions, wake_at } = self.decide(view, &key, now);
-        if let Err(failure) = execute::all(&client, self.controller.name, actions, now).await {
+        let hands = Hands { context: &self.context, client: &client, controller: self.controller.name, now };
+        if let Err(failure) = execute::all(hands, actions).await {
             return self.failed(key, failure);
         }
         self.refused.lock().remove(&key);

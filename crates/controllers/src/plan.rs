@@ -67,6 +67,14 @@ pub enum Action {
         /// Only while this holds.
         only: Only,
     },
+    /// Has a node remove the data of one of our volumes. That it is gone already, or the node no member any more, counts as
+    /// done.
+    RemoveData {
+        /// Name of the node.
+        node: String,
+        /// The volume's handle.
+        handle: String,
+    },
     /// Tells people.
     Event(Event),
     /// The second once the first is done, and only then: news of it. Neither is a pair itself.

@@ -50,6 +50,11 @@ impl Hash {
         self.0.to_string().bytes().map(|digit| char::from(LETTERS[usize::from(digit) % LETTERS.len()])).collect()
     }
 
+    /// One of so many; `None` of none.
+    pub(crate) fn below(self, count: usize) -> Option<usize> {
+        (self.0 as usize).checked_rem(count)
+    }
+
     fn suffix(self) -> String {
         let letter = |at: u32| char::from(LETTERS[(self.0 / 27u32.pow(at)) as usize % LETTERS.len()]);
         (0..SUFFIX as u32).map(letter).collect()

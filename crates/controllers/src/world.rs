@@ -161,6 +161,7 @@ fn tell(action: &Action) -> String {
         Action::Delete { target, propagation, .. } => {
             format!("delete {} {}", place(target), propagation.map_or("", |how| how.as_str()))
         }
+        Action::RemoveData { node, handle } => format!("remove data {node} {handle}"),
         Action::Event(event) => format!("event {}: {}", event.reason, event.message),
         Action::Then(first, second) => format!("{}, then {}", tell(first), tell(second)),
     }

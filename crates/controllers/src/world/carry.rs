@@ -25,13 +25,14 @@ impl World {
         match action {
             Action::Create { kind, .. } if kind.kind == "Event" => {}
             Action::Create { kind, namespace, object } => self.create(kind, &namespace, object),
+            Action::Update { kind, part: "", object } => self.update(kind, &object),
             Action::Update { kind, part, object } => self.update_status(kind, part, &object),
             Action::Patch { target, patch: Patch::Merge(change), .. } => self.merge(&target, &change),
             Action::Patch { .. } => panic!("no JSON patches here"),
             Action::Delete { target, .. } | Action::Remove { target, .. } => {
                 self.objects.remove(&(prefix(target.kind), target.namespace, target.name));
             }
-            Action::Event(_) | Action::Then(..) => {}
+            Action::RemoveData { .. } | Action::Event(_) | Action::Then(..) => {}
         }
     }
 
@@ -44,6 +45,16 @@ impl World {
         let object = complete(kind, namespace, &name, object);
         let before = self.objects.insert((prefix(kind), namespace.to_owned(), name.clone()), object.into());
         assert!(before.is_none(), "{} {name} is there already", kind.plural);
+    }
+
+    /// One that is to go does so with its last finalizer.
+    fn update(&mut self, kind: &'static Kind, object: &Value) {
+        if meta::is_being_deleted(object) && meta::finalizers(object).next().is_none() {
+            let place = (prefix(kind), meta::namespace(object).to_owned(), meta::name(object).to_owned());
+            self.objects.remove(&place);
+            return;
+        }
+        self.change(kind, meta::namespace(object), meta::name(object), |stored| *stored = object.clone());
     }
 
     fn update_status(&mut self, kind: &'static Kind, part: &str, object: &Value) {
