@@ -23,11 +23,13 @@ pub mod disruption;
 pub mod endpoint_slice;
 pub mod endpoint_slice_mirroring;
 pub mod endpoints;
+pub mod ephemeral_volume;
 pub mod garbage_collector;
 mod history;
 pub mod job;
 pub mod namespace;
 pub mod node_lifecycle;
+pub mod persistent_volume;
 pub mod plan;
 pub mod pod_gc;
 pub mod replica_set;
@@ -36,6 +38,7 @@ pub mod root_ca;
 pub mod service_account;
 mod service_pods;
 pub mod stateful_set;
+pub mod storage_protection;
 pub mod taint_eviction;
 pub mod ttl_after_finished;
 pub mod view;
@@ -91,10 +94,12 @@ pub const CONTROLLERS: &[Controller] = &[
     daemon_set::CONTROLLER,
     deployment::CONTROLLER,
     disruption::CONTROLLER,
+    ephemeral_volume::CONTROLLER,
     garbage_collector::CONTROLLER,
     job::CONTROLLER,
     namespace::CONTROLLER,
     node_lifecycle::CONTROLLER,
+    persistent_volume::CONTROLLER,
     pod_gc::CONTROLLER,
     replica_set::CONTROLLER,
     replica_set::REPLICATION,
@@ -102,6 +107,8 @@ pub const CONTROLLERS: &[Controller] = &[
     root_ca::CONTROLLER,
     service_account::CONTROLLER,
     stateful_set::CONTROLLER,
+    storage_protection::CLAIMS,
+    storage_protection::VOLUMES,
     taint_eviction::CONTROLLER,
     ttl_after_finished::CONTROLLER,
 ];

@@ -91,6 +91,15 @@ pub const CONTROLLERS: &[(&str, &[RuleRow])] = &[
             EVENTS,
         ],
     ),
+    (
+        "ephemeral-volume-controller",
+        &[
+            on(READ, "", "pods"),
+            on("update", "", "pods/finalizers"),
+            on("create,get,list,watch", "", "persistentvolumeclaims"),
+            EVENTS,
+        ],
+    ),
     ("generic-garbage-collector", &[on("delete,get,list,patch,update,watch", "*", "*"), EVENTS]),
     (
         "horizontal-pod-autoscaler",
@@ -132,8 +141,25 @@ pub const CONTROLLERS: &[(&str, &[RuleRow])] = &[
         ],
     ),
     (
+        "persistent-volume-binder",
+        &[
+            on("create,delete,get,list,update,watch", "", "persistentvolumes"),
+            on("update", "", "persistentvolumes/status"),
+            on("get,list,update,watch", "", "persistentvolumeclaims"),
+            on("update", "", "persistentvolumeclaims/status"),
+            on(READ, "storage.k8s.io", "storageclasses"),
+            on(READ, "", "pods,nodes"),
+            EVENTS,
+        ],
+    ),
+    (
         "pod-garbage-collector",
         &[on("delete,list,watch", "", "pods"), on(READ, "", "nodes"), on("patch", "", "pods/status")],
+    ),
+    ("pv-protection-controller", &[on("get,list,update,watch", "", "persistentvolumes"), EVENTS]),
+    (
+        "pvc-protection-controller",
+        &[on("get,list,update,watch", "", "persistentvolumeclaims"), on(READ, "", "pods"), EVENTS],
     ),
     (
         "replicaset-controller",
