@@ -3,16 +3,17 @@
 //!
 //! A pod is made only where its name is free, and its name is free only once the pod before it is gone: of a pod whose node
 //! is not heard of there are never two. A run finds the revisions (`history`), then decides (`steps`) on the pods
-//! (`identity`), and says how things are (`status`). Leaves out: volumes of claims (`claims` is where they will be).
+//! (`identity`) and their claims (`claims`), and says how things are (`status`).
 
 use api::kinds::{
-    controller_revision::CONTROLLER_REVISION, pod::POD, read::text, stateful_set::STATEFUL_SET, workload::count,
+    controller_revision::CONTROLLER_REVISION, persistent_volume_claim::PERSISTENT_VOLUME_CLAIM, pod::POD, read::text,
+    stateful_set::STATEFUL_SET, workload::count,
 };
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    Controller, Kinds, Plan, View, Watch, change,
+    Change, Controller, Key, Kinds, Plan, View, Watch, change,
     history::{History, Present, collided, drop_revision},
     view::Object,
     workload::{
@@ -39,6 +40,7 @@ pub const CONTROLLER: Controller = Controller {
         Watch { kinds: Kinds::One(&STATEFUL_SET), keys: change::itself },
         Watch { kinds: Kinds::One(&POD), keys: |change, keys| CLAIM.of_pods(change, keys) },
         Watch { kinds: Kinds::One(&CONTROLLER_REVISION), keys: |change, keys| CLAIM.of_owned(change, keys) },
+        Watch { kinds: Kinds::One(&PERSISTENT_VOLUME_CLAIM), keys: of_claims },
     ],
     facts: change::no_facts,
     reconcile: |view, key, now| CLAIM.reconcile(view, key, |set| attend(view, set, now)),
@@ -51,6 +53,14 @@ const CLAIM: Claim = Claim::only(&STATEFUL_SET, |set, pod| identity::ordinal_of(
 
 /// Label of a revision that has the hash in its name.
 const HASH_LABEL: &str = "controller.kubernetes.io/hash";
+
+/// The sets that may wait for a claim to be gone.
+fn of_claims(change: &dyn Change, keys: &mut Vec<Key>) {
+    if change.removed() {
+        let sets = change.neighbours(&STATEFUL_SET).into_iter().filter(|set| claims::is_of(set, change.name()));
+        keys.extend(sets.map(|set| Key::new(change.namespace(), api::meta::name(&set))));
+    }
+}
 
 fn attend(view: &dyn View, set: &Object, now: Timestamp) -> Plan {
     let Claimed { pods, mut actions } = CLAIM.pods(view, set);

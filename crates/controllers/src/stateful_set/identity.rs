@@ -7,6 +7,7 @@ use api::{
 };
 use serde_json::{Value, json};
 
+use super::claims;
 use crate::{Action, Only, Patch, Target, history::template_of, workload::pod_of};
 
 /// Label of a pod: its own name, so that a Service can select it alone.
@@ -47,6 +48,7 @@ pub(super) fn make(set: &Value, revision: &Value, ordinal: i64) -> Action {
     if !service.is_empty() {
         template["spec"]["subdomain"] = service.into();
     }
+    claims::mount(set, ordinal, &mut template["spec"]);
     pod_of(set, &template, name)
 }
 

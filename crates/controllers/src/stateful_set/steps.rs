@@ -16,7 +16,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    NAME, claims,
+    NAME,
+    claims::{self, Lack},
     identity::{self, name_of, ordinal_of, revision_of},
     start,
 };
@@ -55,8 +56,14 @@ struct Slot {
 
 /// What to do, and whether anything else may be done now.
 struct Step {
-    action: Option<Action>,
+    actions: Vec<Action>,
     blocks: bool,
+}
+
+impl Step {
+    fn of(actions: impl IntoIterator<Item = Action>, blocks: bool) -> Self {
+        Self { actions: actions.into_iter().collect(), blocks }
+    }
 }
 
 impl Set<'_> {
@@ -94,7 +101,9 @@ impl Set<'_> {
         let later = self.pods.iter().filter_map(|pod| available_at(pod, least)).filter(|at| *at > self.now).min();
         let missing = slots.iter().find(|slot| slot.pod.is_none());
         let taken = missing.filter(|slot| self.is_taken(slot.ordinal)).map(|_| self.now.saturating_add(TAKEN_PAUSE));
-        Plan { actions: self.actions(&slots), wake_at: sooner(later, taken.and_then(Result::ok)) }
+        let actions = self.actions(&slots);
+        let again = actions.iter().any(claims::concerns).then_some(self.now);
+        Plan { actions, wake_at: sooner(again, sooner(later, taken.and_then(Result::ok))) }
     }
 
     fn actions(&self, slots: &[Slot]) -> Vec<Action> {
@@ -142,13 +151,13 @@ impl Set<'_> {
         for slot in slots {
             let step = match &slot.pod {
                 Some(pod) => self.look_after(pod),
-                None if may_make == 0 => Step { action: None, blocks: true },
+                None if may_make == 0 => Step::of(None, true),
                 None => {
                     may_make -= 1;
-                    self.step_in(slot.ordinal, &mut actions, &mut may_make)
+                    self.step_in(slot.ordinal)
                 }
             };
-            actions.extend(step.action);
+            actions.extend(step.actions);
             if step.blocks && self.in_order() {
                 return (actions, true);
             }
@@ -156,17 +165,20 @@ impl Set<'_> {
         (actions, false)
     }
 
-    /// Makes a missing pod, where its name is free, and tells why one could not be made before.
-    fn step_in(&self, ordinal: i64, actions: &mut Vec<Action>, may_make: &mut usize) -> Step {
-        if let Some(why) = claims::refusal(self.set) {
-            *may_make = 0;
-            return Step { action: Some(self.unable(ordinal, why)), blocks: true };
-        }
+    /// Makes a missing pod, where its name is free and its claims are there, and tells why one could not be made before.
+    fn step_in(&self, ordinal: i64) -> Step {
         if self.is_taken(ordinal) {
-            return Step { action: None, blocks: true };
+            return Step::of(None, true);
         }
-        actions.extend(self.view.failure().map(|why| self.refused(ordinal, why)));
-        Step { action: Some(self.make(ordinal)), blocks: true }
+        match self.lack(ordinal) {
+            Some(Lack::Missing(make)) => Step::of(make, true),
+            Some(Lack::Going(why)) => Step::of([self.unable(ordinal, &why)], true),
+            Some(Lack::Stale) => Step::of(None, true),
+            None => {
+                let refused = self.view.failure().map(|why| self.refused(ordinal, why));
+                Step::of(refused.into_iter().chain([self.make(ordinal)]), true)
+            }
+        }
     }
 
     /// Whether there is a pod of the name that is not this set's.
@@ -176,18 +188,27 @@ impl Set<'_> {
 
     fn look_after(&self, pod: &Object) -> Step {
         if is_terminal(pod) {
-            let action = (!meta::is_being_deleted(pod)).then(|| self.end(pod));
-            return Step { action, blocks: true };
+            return Step::of((!meta::is_being_deleted(pod)).then(|| self.end(pod)), true);
+        }
+        let mut actions = self.own_claims(pod);
+        if text(pod, "/status/phase") == "Pending" && !meta::is_being_deleted(pod) {
+            actions.extend(ordinal_of(self.set, pod).map(|ordinal| self.missing(ordinal)).unwrap_or_default());
         }
         if !self.is_well(pod) && self.in_order() {
-            return Step { action: None, blocks: true };
+            return Step { actions, blocks: true };
         }
-        Step { action: identity::repair(pod), blocks: false }
+        actions.extend(identity::repair(pod));
+        Step { actions, blocks: false }
     }
 
     /// Ends pods that are too many: in order the highest, and that only while all others are well, or it is the first that
     /// is not. Tells whether that is all that can be done now.
     fn shrink(&self, slots: &[Slot], condemned: &[&Object]) -> (Vec<Action>, bool) {
+        // What becomes of their claims is settled while they are there.
+        let owned: Vec<Action> = condemned.iter().flat_map(|pod| self.own_claims(pod)).collect();
+        if !owned.is_empty() {
+            return (owned, true);
+        }
         if !self.in_order() {
             let ends = condemned.iter().filter(|pod| !meta::is_being_deleted(pod)).take(BURST).map(|pod| self.end(pod));
             return (ends.collect(), false);
@@ -267,7 +288,7 @@ impl Set<'_> {
         News::warning("FailedCreate", self.not_made(ordinal, why)).tell(self.set, NAME, self.now)
     }
 
-    /// As [`Set::refused`], where trying again would not help.
+    /// As [`Set::refused`], where there was nothing to try.
     fn unable(&self, ordinal: i64, why: &str) -> Action {
         let (about, message) = (self.set.clone(), self.not_made(ordinal, why));
         Action::Event(Event { about, severity: "Warning", reason: "FailedCreate", message })

@@ -311,18 +311,123 @@ fn a_name_that_is_taken_makes_another() {
     assert_ne!(text(&other.set(), "/status/updateRevision"), name);
 }
 
+/// A set with two templates of claims and this policy (`whenDeleted`, `whenScaled`).
+fn claiming(replicas: i64, deleted: &str, scaled: &str) -> Cluster {
+    let template = |name: &str| json!({ "metadata": { "name": name, "labels": { "own": "1" } }, "spec": { "x": 1 } });
+    let policy = json!({ "whenDeleted": deleted, "whenScaled": scaled });
+    Cluster::new(
+        replicas,
+        json!({
+            "volumeClaimTemplates": [template("data"), template("log")],
+            "persistentVolumeClaimRetentionPolicy": policy,
+            "template": { "spec": { "volumes": [{ "name": "log", "emptyDir": {} }, { "name": "tmp", "emptyDir": {} }] } },
+        }),
+    )
+}
+
+fn claims(cluster: &Cluster) -> Vec<Object> {
+    cluster.world.list(&PERSISTENT_VOLUME_CLAIM, "n").collect()
+}
+
+/// Claims and the names of their owners.
+fn owned(cluster: &Cluster) -> String {
+    let owners = |one: &Object| {
+        let names = meta::owner_references(one).iter().map(|owner| text(owner, "/name")).collect::<Vec<_>>().join("+");
+        format!("{}={names}", meta::name(one))
+    };
+    claims(cluster).iter().map(owners).collect::<Vec<_>>().join(" ")
+}
+
 #[test]
-fn without_claims_there_are_no_pods_and_people_are_told() {
-    let claim = json!({ "metadata": { "name": "data" }, "spec": {} });
-    for policy in ["OrderedReady", "Parallel"] {
-        let change = json!({ "volumeClaimTemplates": [claim], "podManagementPolicy": policy });
-        let mut cluster = Cluster::new(2, change);
-        assert_eq!(cluster.settle(), "");
-        let told = cluster.world.told(&CONTROLLER, &key());
-        let why =
-            "event FailedCreate: create Pod web-0 in StatefulSet web failed error: PersistentVolumeClaims are not";
-        assert!(told.len() == 1 && told[0].starts_with(why), "{told:?}");
-    }
+fn claims_come_before_their_pod_and_outlast_it() {
+    let mut cluster = claiming(2, "Retain", "Retain");
+    assert_eq!([cluster.step(), cluster.step()], ["", ""], "the revision, then the claims");
+    assert_eq!(owned(&cluster), "data-web-0= log-web-0=");
+    let made = &claims(&cluster)[0];
+    assert_eq!(
+        (meta::label(made, "own"), meta::label(made, "app"), &made["spec"]["x"]),
+        (Some("1"), Some("x"), &json!(1))
+    );
+    assert_eq!(cluster.settle(), "+web-0, +web-1");
+    let volumes = cluster.world.object(&POD, "n", "web-1")["spec"]["volumes"].clone();
+    let claim = |name: &str| json!({ "name": name, "persistentVolumeClaim": { "claimName": format!("{name}-web-1") } });
+    assert_eq!(volumes, json!([claim("data"), claim("log"), { "name": "tmp", "emptyDir": {} }]));
+    assert_eq!(cluster.scale(1).settle(), "-web-1");
+    assert_eq!(owned(&cluster), "data-web-0= data-web-1= log-web-0= log-web-1=");
+    let woken = |name: &str, after: Option<Value>| {
+        cluster.world.woken(&CONTROLLER, &PERSISTENT_VOLUME_CLAIM, "n", name, Some(json!({})), after)
+    };
+    assert_eq!(woken("data-web-7", None), [key()]);
+    assert_eq!(woken("data-web-7", Some(json!({}))), []);
+    assert_eq!(woken("other-web-7", None), []);
+}
+
+#[test]
+fn claims_go_with_what_their_policy_says() {
+    let check = |deleted: &str, scaled: &str, whole: &str, less: &str| {
+        let mut cluster = claiming(2, deleted, scaled);
+        cluster.settle();
+        assert_eq!(owned(&cluster), whole, "{deleted} {scaled}");
+        cluster.scale(1);
+        while cluster.step().is_empty() {}
+        assert_eq!(owned(&cluster), less, "{deleted} {scaled}");
+    };
+    let none = "data-web-0= data-web-1= log-web-0= log-web-1=";
+    let all = "data-web-0=web data-web-1=web log-web-0=web log-web-1=web";
+    check("Retain", "Retain", none, none);
+    check("Delete", "Retain", all, all);
+    check("Retain", "Delete", none, "data-web-0= data-web-1=web-1 log-web-0= log-web-1=web-1");
+    check("Delete", "Delete", all, "data-web-0=web data-web-1=web-1 log-web-0=web log-web-1=web-1");
+    let mut other = claiming(1, "Delete", "Delete");
+    other.settle();
+    let kept = json!({ "whenDeleted": "Retain", "whenScaled": "Retain" });
+    other.edit(&|set| set["spec"]["persistentVolumeClaimRetentionPolicy"] = kept.clone()).settle();
+    assert_eq!(owned(&other), "data-web-0= log-web-0=", "the policy may change");
+}
+
+#[test]
+fn claims_of_others_are_left_alone() {
+    let owner = |kind: &str, name: &str, uid: &str| {
+        let version = if kind == "Pod" { "v1" } else { "apps/v1" };
+        json!([{ "apiVersion": version, "kind": kind, "name": name, "uid": uid, "controller": true }])
+    };
+    let check = |owners: Value, expect: &str| {
+        let mut cluster = claiming(1, "Delete", "Delete");
+        let claim = json!({ "metadata": { "name": "data-web-0", "ownerReferences": owners }, "spec": {} });
+        cluster.world.create(&PERSISTENT_VOLUME_CLAIM, "n", claim);
+        let pods = cluster.settle();
+        assert_eq!(format!("{pods} {}", owned(&cluster)), expect);
+    };
+    check(json!([]), "+web-0 data-web-0=web log-web-0=web");
+    check(owner("StatefulSet", "web", "before"), "+web-0 data-web-0=web log-web-0=web");
+    check(owner("Deployment", "other", "o"), "+web-0 data-web-0=other log-web-0=web");
+    // It goes with the pod that had the name before.
+    check(owner("Pod", "web-0", "before"), " data-web-0=web-0");
+}
+
+#[test]
+fn a_claim_that_goes_holds_its_pod_back() {
+    let mut cluster = claiming(1, "Retain", "Retain");
+    let going = json!({ "metadata": { "name": "log-web-0", "deletionTimestamp": "2026-01-01T00:00:00Z" }, "spec": {} });
+    cluster.world.create(&PERSISTENT_VOLUME_CLAIM, "n", going);
+    assert_eq!((cluster.settle().as_str(), owned(&cluster).as_str()), ("", "data-web-0= log-web-0="));
+    let told = cluster.world.told(&CONTROLLER, &key());
+    let why = "event FailedCreate: create Pod web-0 in StatefulSet web failed error: pvc log-web-0 is being deleted";
+    assert_eq!(told, [why]);
+    cluster.world = std::mem::take(&mut cluster.world).without(&PERSISTENT_VOLUME_CLAIM, "n", "log-web-0");
+    assert_eq!((cluster.settle().as_str(), owned(&cluster).as_str()), ("+web-0", "data-web-0= log-web-0="));
+}
+
+#[test]
+fn a_claim_that_was_refused_is_told() {
+    let mut cluster = claiming(1, "Retain", "Retain");
+    cluster.step();
+    cluster.world = std::mem::take(&mut cluster.world).failed("exceeded quota");
+    let told = cluster.world.told(&CONTROLLER, &key());
+    let why =
+        "event FailedCreate: create Claim data-web-0 for Pod web-0 in StatefulSet web failed error: exceeded quota";
+    assert!(told.iter().any(|one| one == why), "{told:?}");
+    assert!(told.iter().any(|one| one == "create persistentvolumeclaims n/log-web-0"), "{told:?}");
 }
 
 #[test]
