@@ -1,4 +1,4 @@
-//! What every cluster holds: its namespaces, default roles, ServiceAccounts, and the CAs for extension servers.
+//! What every cluster holds: its namespaces, default roles, ServiceAccounts, classes of priority and storage, and the CAs for extension servers.
 //! Spec: <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings>.
 //!
 //! Idempotent: every voter may run it at every start; what is there stays as it is, and of two at once one wins.
@@ -14,6 +14,7 @@ use api::{
         rbac,
         service_account::SERVICE_ACCOUNT,
         service_cidr::SERVICE_CIDR,
+        storage_class::{self, STORAGE_CLASS},
     },
     meta,
 };
@@ -41,6 +42,7 @@ impl ApiServer {
             let class = json!({ "metadata": { "name": name }, "value": value, "description": description });
             ensure(&client, &PRIORITY_CLASS, "", name, class).await?;
         }
+        ensure(&client, &STORAGE_CLASS, "", storage_class::LOCAL_CLASS, local_class()).await?;
         for namespace in NAMESPACES {
             ensure(&client, &SERVICE_ACCOUNT, namespace, "default", json!({ "metadata": { "name": "default" } }))
                 .await?;
@@ -52,6 +54,16 @@ impl ApiServer {
         });
         ensure(&client, &CONFIG_MAP, "kube-system", "extension-apiserver-authentication", trust).await
     }
+}
+
+/// The class of volumes that are folders of a node.
+fn local_class() -> Value {
+    json!({
+        "metadata": {
+            "name": storage_class::LOCAL_CLASS, "annotations": { storage_class::DEFAULT_ANNOTATION: "true" },
+        },
+        "provisioner": storage_class::LOCAL, "reclaimPolicy": "Delete", "volumeBindingMode": "WaitForFirstConsumer",
+    })
 }
 
 /// The object that tells the ranges of Services' addresses.
