@@ -195,6 +195,8 @@ pub struct Hooks {
     pub prepare_create: fn(&mut Value, &Ctx),
     /// `(new, old)`: carries over what an update of the main resource may not change.
     pub prepare_update: fn(&mut Value, &Value),
+    /// `(new, old)`: sets what tells when an update was, of the object or a part; runs after what carries over.
+    pub stamp: fn(&mut Value, &Value, &Ctx),
     /// Checks an object by itself. Common metadata is checked elsewhere.
     pub validate: fn(&Value, &mut Errors),
     /// `(new, old)`: checks a change; runs beside `validate`.
@@ -208,7 +210,7 @@ pub struct Hooks {
     pub grace: Option<fn(&Value, Option<i64>) -> i64>,
 }
 
-/// What a create knows beside the object.
+/// What a write knows beside the object.
 #[derive(Clone, Copy, Debug)]
 pub struct Ctx {
     /// Time of the request.
@@ -221,6 +223,7 @@ impl Hooks {
         default: |_| {},
         prepare_create: |_, _| {},
         prepare_update: |_, _| {},
+        stamp: |_, _, _| {},
         validate: |_, _| {},
         validate_update: |_, _, _| {},
         validate_part: None,

@@ -27,7 +27,7 @@ mod default;
 mod label_keys;
 mod subresource;
 mod table;
-mod update;
+pub(super) mod update;
 pub(super) mod validate;
 
 /// Core v1 Pod.
@@ -57,6 +57,7 @@ pub static POD: Kind = Kind {
         default: default::pod,
         prepare_create,
         prepare_update,
+        stamp: |_, _, _| {},
         validate,
         validate_update: update::spec,
         validate_part: Some(update::part),

@@ -130,7 +130,7 @@ fn selected_scopes(quota: &Value, path: &Path<'_>, errors: &mut Errors) {
 fn operator(scope: &str, one: &Value, path: &Path<'_>, errors: &mut Errors) {
     let operator = text(one, "/operator");
     let field = path.child("operator");
-    if SCOPES.contains(&scope) && scope != "PriorityClass" && operator != "Exists" {
+    if SCOPES.contains(&scope) && !["PriorityClass", "VolumeAttributesClass"].contains(&scope) && operator != "Exists" {
         errors.invalid(&field, operator, "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity");
     }
     let values = items(one, "/values");

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{
     ALL_VERBS, Column, Ctx, Hooks, Kind, NameRule, OWNER_INDEXES, Storage, Subresource,
     columns::{AGE, NAME},
+    persistent_volume_claim,
     read::{carry_over, child, text},
     workload::{self, CONTAINERS, IMAGES, count, fill, scale},
 };
@@ -101,9 +102,7 @@ fn default_claim(claim: &mut Value) {
     let Some(fields) = claim.as_object_mut() else { return };
     fields.entry("apiVersion").or_insert_with(|| "v1".into());
     fields.entry("kind").or_insert_with(|| "PersistentVolumeClaim".into());
-    if let Some(spec) = child(claim, "spec") {
-        spec.entry("volumeMode").or_insert_with(|| "Filesystem".into());
-    }
+    persistent_volume_claim::default_spec(claim);
     if let Some(status) = child(claim, "status") {
         status.entry("phase").or_insert_with(|| "Pending".into());
     }

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use api::{field::Errors, meta};
+use api::{field::Errors, kinds::Ctx, meta};
 use serde_json::Value;
 use store::{Guard, Op, Record, View};
 
@@ -75,6 +75,7 @@ pub(super) fn finish(
         Some(sub) => (sub.prepare_update)(&mut new, old),
         None => (kind.hooks.prepare_update)(&mut new, old),
     }
+    (kind.hooks.stamp)(&mut new, old, &Ctx { now: request.now });
     own(request, options, old, &mut new)?;
     let mut errors = Errors::new();
     let part = request.target.sub.map_or("", |sub| sub.name);

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Class in an annotation, from before there was a field; it counts more.
-const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+pub const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// The class of a volume or claim, empty for none; `None` where a claim does not say, so that it may get the default one.
 #[must_use]

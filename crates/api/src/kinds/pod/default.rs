@@ -5,7 +5,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::read::{child, is_true},
+    super::{
+        persistent_volume_claim,
+        read::{child, is_true},
+    },
     amounts,
 };
 
@@ -140,9 +143,8 @@ fn volume(volume: &mut Object) {
     if let Some(projected) = volume.get_mut("projected").and_then(Value::as_object_mut) {
         each(projected, &["sources"], projection);
     }
-    let claim = volume.get_mut("ephemeral").and_then(|source| source.pointer_mut("/volumeClaimTemplate/spec"));
-    if let Some(spec) = claim.and_then(Value::as_object_mut) {
-        put(spec, "volumeMode", || "Filesystem".into());
+    if let Some(template) = volume.get_mut("ephemeral").and_then(|source| source.get_mut("volumeClaimTemplate")) {
+        persistent_volume_claim::default_spec(template);
     }
 }
 

@@ -223,7 +223,7 @@ fn ephemeral(new: &Value, old: &Value, errors: &mut Errors) {
 }
 
 /// What differs, a line for each side of each place.
-fn difference(old: &Value, new: &Value) -> String {
+pub(in crate::kinds) fn difference(old: &Value, new: &Value) -> String {
     let mut lines = Vec::new();
     compare(old, new, &mut String::new(), &mut lines);
     if lines.len() > 2 * DIFFERENCES_MAX {

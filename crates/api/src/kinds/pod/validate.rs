@@ -1,9 +1,8 @@
 //! What a pod may be. Main functions: [`pod`], [`spec`]. Spec:
 //! <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>; paths and words are upstream's.
 //!
-//! Its parts: `container` (all three sorts), `env`, `mount`, `probe`, `resources`, `scheduling`, `security`, `volume`,
-//! `words`. Leaves out what a Windows pod may not have, deprecated annotations for seccomp and AppArmor, and options of volume
-//! types that no node of ours can mount (they are checked to be one type only).
+//! Its parts: `container` (all three sorts), `env`, `mount`, `probe`, `remote`, `resources`, `scheduling`, `security`, `volume`,
+//! `words`. Leaves out what a Windows pod may not have, and deprecated annotations for seccomp and AppArmor.
 
 use serde_json::Value;
 
@@ -17,10 +16,11 @@ mod container;
 mod env;
 mod mount;
 mod probe;
+pub(in crate::kinds) mod remote;
 pub(in crate::kinds) mod resources;
-mod scheduling;
+pub(in crate::kinds) mod scheduling;
 mod security;
-mod volume;
+pub(in crate::kinds) mod volume;
 pub(in crate::kinds) mod words;
 
 use container::has_spaces_around;

@@ -1,19 +1,35 @@
 //! What is let pass and yet is hardly meant. Main functions: [`pod`], [`spec`]; the words are upstream's. Spec:
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#warnings>.
-//! Leaves out deprecated annotations and volume types that no node of ours mounts.
+//! Leaves out deprecated annotations.
 
 use serde_json::Value;
 
-use super::super::read::{entries, items, text};
+use super::super::{
+    persistent_volume_claim,
+    read::{entries, items, text},
+};
 use crate::{field::Path, meta, names, quantity::Quantity};
 
 /// Labels of nodes that have other names now.
-const RENAMED: &[(&str, &str, &str)] = &[
+pub(in crate::kinds) const RENAMED: &[(&str, &str, &str)] = &[
     ("beta.kubernetes.io/arch", "v1.14", "kubernetes.io/arch"),
     ("beta.kubernetes.io/os", "v1.14", "kubernetes.io/os"),
     ("beta.kubernetes.io/instance-type", "v1.17", "node.kubernetes.io/instance-type"),
     ("failure-domain.beta.kubernetes.io/region", "v1.17", "topology.kubernetes.io/region"),
     ("failure-domain.beta.kubernetes.io/zone", "v1.17", "topology.kubernetes.io/zone"),
+];
+
+/// Sources of volumes that are on their way out, what messages call them, and what these say.
+const GONE: &[(&str, &str, &str)] = &[
+    ("photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+    ("gitRepo", "gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),
+    ("scaleIO", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+    ("flocker", "flocker", "deprecated in v1.22, non-functional in v1.25+"),
+    ("storageos", "storageOS", "deprecated in v1.22, non-functional in v1.25+"),
+    ("quobyte", "quobyte", "deprecated in v1.22, non-functional in v1.25+"),
+    ("glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+    ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+    ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
 ];
 
 /// Resources that come in whole bytes.
@@ -42,6 +58,10 @@ pub fn spec(spec: &Value, path: &Path<'_>, told: &mut Vec<String>) {
             told.push(format!("{}: deprecated since {since}; use {now:?} instead", path.key(label)));
         }
     }
+    let volumes = path.child("volumes");
+    for (index, one) in items(spec, "/volumes").iter().enumerate() {
+        volume(one, &volumes.index(index), told);
+    }
     let secrets = path.child("imagePullSecrets");
     for (index, secret) in items(spec, "/imagePullSecrets").iter().enumerate() {
         let name = text(secret, "/name");
@@ -65,6 +85,17 @@ pub fn spec(spec: &Value, path: &Path<'_>, told: &mut Vec<String>) {
         for (index, one) in items(spec, &format!("/{list}")).iter().enumerate() {
             container(one, &path.index(index), told);
         }
+    }
+}
+
+fn volume(volume: &Value, path: &Path<'_>, told: &mut Vec<String>) {
+    for (_, name, words) in GONE.iter().filter(|(field, ..)| volume.get(*field).is_some()) {
+        told.push(format!("{}: {words}", path.child(name)));
+    }
+    if let Some(spec) = volume.pointer("/ephemeral/volumeClaimTemplate/spec") {
+        let path = path.child("ephemeral");
+        let path = path.child("volumeClaimTemplate");
+        persistent_volume_claim::spec_warnings(spec, &path.child("spec"), told);
     }
 }
 
@@ -150,6 +181,15 @@ mod tests {
             with(json!({ "resources": { "limits": { "memory": "100m", "cpu": "100m" } } })),
             &[
                 r#"spec.containers[0].resources.limits[memory]: fractional byte value "100m" is invalid, must be an integer"#,
+            ],
+        );
+        let claim = json!({ "spec": { "resources": { "requests": { "storage": "1500m" } } } });
+        check(
+            "p",
+            json!({ "volumes": [{ "rbd": {} }, { "ephemeral": { "volumeClaimTemplate": claim } }] }),
+            &[
+                "spec.volumes[0].rbd: deprecated in v1.28, non-functional in v1.31+",
+                r#"spec.volumes[1].ephemeral.volumeClaimTemplate.spec.resources.requests[storage]: fractional byte value "1500m" is invalid, must be an integer"#,
             ],
         );
         check(

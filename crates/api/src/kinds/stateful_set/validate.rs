@@ -1,12 +1,12 @@
 //! What a StatefulSet may be, and become. Main functions: [`whole`], [`update`], [`part`].
 //! Spec: <https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/>; paths and words are upstream's.
-//! Leaves out what a claim may be beyond its access modes and its size: claims are not served yet.
 
 use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
 use super::super::{
+    persistent_volume_claim,
     read::{items, text},
     workload::{self, PodWords, SPEC, not_negative, percent},
 };
@@ -92,14 +92,8 @@ fn validate_claims(object: &Value, errors: &mut Errors) {
     }
     let at = SPEC.child("volumeClaimTemplates");
     for (index, claim) in items(object, "/spec/volumeClaimTemplates").iter().enumerate() {
-        let at = at.index(index);
-        let at = at.child("spec");
-        if items(claim, "/spec/accessModes").is_empty() {
-            errors.required(&at.child("accessModes"), "at least 1 access mode is required");
-        }
-        if claim.pointer("/spec/resources/requests/storage").is_none() {
-            errors.required(&at.child("resources").key("storage"), "");
-        }
+        let (at, empty) = (at.index(index), json!({}));
+        persistent_volume_claim::validate_spec(claim.get("spec").unwrap_or(&empty), &at.child("spec"), errors);
     }
 }
 

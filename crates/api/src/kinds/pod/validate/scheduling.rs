@@ -69,13 +69,7 @@ pub(super) fn affinity(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
 
 fn node_affinity(affinity: &Value, path: &Path<'_>, errors: &mut Errors) {
     if let Some(required) = affinity.get(REQUIRED) {
-        let path = path.child(REQUIRED);
-        let list = path.child("nodeSelectorTerms");
-        let terms = items(required, "/nodeSelectorTerms");
-        if terms.is_empty() {
-            errors.required(&list, "must have at least one node selector term");
-        }
-        terms.iter().enumerate().for_each(|(index, term)| node_term(term, true, &list.index(index), errors));
+        node_selector(required, &path.child(REQUIRED), errors);
     }
     let list = path.child(PREFERRED);
     for (index, preferred) in items(affinity, &format!("/{PREFERRED}")).iter().enumerate() {
@@ -85,6 +79,15 @@ fn node_affinity(affinity: &Value, path: &Path<'_>, errors: &mut Errors) {
         // Values that no label can have have always been let pass where they only prefer.
         node_term(preferred.get("preference").unwrap_or(&none), false, &path.child("preference"), errors);
     }
+}
+
+/// A selector of nodes that has to match.
+pub(in crate::kinds) fn node_selector(selector: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let (list, terms) = (path.child("nodeSelectorTerms"), items(selector, "/nodeSelectorTerms"));
+    if terms.is_empty() {
+        errors.required(&list, "must have at least one node selector term");
+    }
+    terms.iter().enumerate().for_each(|(index, term)| node_term(term, true, &list.index(index), errors));
 }
 
 fn weight(term: &Value, path: &Path<'_>, errors: &mut Errors) {

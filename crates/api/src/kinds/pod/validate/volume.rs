@@ -1,14 +1,18 @@
 //! Volumes of a pod and where their content comes from. Spec:
 //! <https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/volume/>.
-//! Leaves out options of cloud disks and network file systems beyond their required fields.
+//! Those that are somewhere else are in `remote`.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::{
-    super::super::read::{items, text},
+    super::super::{
+        persistent_volume_claim,
+        read::{items, text},
+    },
     env::{FILE_FIELDS, field_ref, resource_ref},
+    remote::{self, Check},
     words::{self, descending, label, mode, no_backsteps, present, unreserved},
 };
 use crate::{
@@ -17,38 +21,36 @@ use crate::{
     quantity::Quantity,
 };
 
-type Check = fn(&Value, &Path<'_>, &mut Errors);
-
 /// Sources in the order they are looked at.
 const SOURCES: &[(&str, Check)] = &[
     ("emptyDir", empty_dir),
     ("hostPath", host_path),
     ("gitRepo", git_repo),
-    ("gcePersistentDisk", |source, path, errors| required(source, &["pdName"], path, errors)),
-    ("awsElasticBlockStore", |source, path, errors| required(source, &["volumeID"], path, errors)),
+    ("gcePersistentDisk", remote::gce),
+    ("awsElasticBlockStore", remote::aws),
     ("secret", |source, path, errors| keyed(source, "secretName", path, errors)),
     ("nfs", nfs),
-    ("iscsi", |source, path, errors| required(source, &["targetPortal", "iqn"], path, errors)),
-    ("glusterfs", |source, path, errors| required(source, &["endpoints", "path"], path, errors)),
-    ("flocker", |_, _, _| {}),
+    ("iscsi", remote::iscsi),
+    ("glusterfs", remote::gluster),
+    ("flocker", remote::flocker),
     ("persistentVolumeClaim", |source, path, errors| required(source, &["claimName"], path, errors)),
-    ("rbd", |source, path, errors| required(source, &["monitors", "image"], path, errors)),
-    ("cinder", |source, path, errors| required(source, &["volumeID"], path, errors)),
-    ("cephfs", |source, path, errors| required(source, &["monitors"], path, errors)),
-    ("quobyte", |source, path, errors| required(source, &["registry", "volume"], path, errors)),
+    ("rbd", remote::rbd),
+    ("cinder", remote::cinder),
+    ("cephfs", remote::ceph),
+    ("quobyte", remote::quobyte),
     ("downwardAPI", downward),
-    ("fc", |_, _, _| {}),
-    ("flexVolume", |source, path, errors| required(source, &["driver"], path, errors)),
+    ("fc", remote::fibre),
+    ("flexVolume", remote::flex),
     ("configMap", |source, path, errors| keyed(source, "name", path, errors)),
-    ("azureFile", |source, path, errors| required(source, &["secretName", "shareName"], path, errors)),
-    ("vsphereVolume", |source, path, errors| required(source, &["volumePath"], path, errors)),
-    ("photonPersistentDisk", |source, path, errors| required(source, &["pdID"], path, errors)),
-    ("portworxVolume", |source, path, errors| required(source, &["volumeID"], path, errors)),
-    ("azureDisk", |source, path, errors| required(source, &["diskName", "diskURI"], path, errors)),
-    ("storageos", |source, path, errors| required(source, &["volumeName"], path, errors)),
+    ("azureFile", remote::azure_file),
+    ("vsphereVolume", remote::vsphere),
+    ("photonPersistentDisk", remote::photon),
+    ("portworxVolume", remote::portworx),
+    ("azureDisk", remote::azure_disk),
+    ("storageos", remote::storage_os),
     ("projected", projected),
-    ("scaleIO", |source, path, errors| required(source, &["gateway", "system", "volumeName"], path, errors)),
-    ("csi", |source, path, errors| required(source, &["driver"], path, errors)),
+    ("scaleIO", remote::scale_io),
+    ("csi", remote::csi),
     ("ephemeral", ephemeral),
     ("image", image),
 ];
@@ -101,6 +103,9 @@ fn source(volume: &Value, pod: Option<&Value>, path: &Path<'_>, errors: &mut Err
     }
     given.for_each(|(name, ..)| errors.forbidden(&path.child(name), "may not specify more than 1 volume type"));
     let (pod, name) = (pod.map_or("", meta::name), text(volume, "/name"));
+    if let Some(why) = volume.get("iscsi").and_then(|source| remote::portal_too_long(source, name)) {
+        errors.invalid(&path.child("name"), name, why);
+    }
     if volume.get("ephemeral").is_some() && !pod.is_empty() && !name.is_empty() {
         let claim = format!("{pod}-{name}");
         for message in crate::names::dns1123_subdomain(&claim) {
@@ -110,7 +115,7 @@ fn source(volume: &Value, pod: Option<&Value>, path: &Path<'_>, errors: &mut Err
 }
 
 /// These fields have something in them.
-fn required(source: &Value, fields: &[&str], path: &Path<'_>, errors: &mut Errors) {
+pub(in crate::kinds) fn required(source: &Value, fields: &[&str], path: &Path<'_>, errors: &mut Errors) {
     let empty = |field: &&&str| match source.get(**field) {
         Some(Value::String(text)) => text.is_empty(),
         Some(Value::Array(list)) => list.is_empty(),
@@ -126,7 +131,7 @@ fn empty_dir(source: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-fn host_path(source: &Value, path: &Path<'_>, errors: &mut Errors) {
+pub(in crate::kinds) fn host_path(source: &Value, path: &Path<'_>, errors: &mut Errors) {
     let place = text(source, "/path");
     if place.is_empty() {
         return errors.required(&path.child("path"), "");
@@ -135,12 +140,20 @@ fn host_path(source: &Value, path: &Path<'_>, errors: &mut Errors) {
     words::optional(source.get("type"), HOST_PATHS, &path.child("type"), errors);
 }
 
+/// `local`, which only PersistentVolumes have.
+pub(in crate::kinds) fn local(source: &Value, path: &Path<'_>, errors: &mut Errors) {
+    match text(source, "/path") {
+        "" => errors.required(&path.child("path"), ""),
+        place => no_backsteps(place, &path.child("path"), errors),
+    }
+}
+
 fn git_repo(source: &Value, path: &Path<'_>, errors: &mut Errors) {
     required(source, &["repository"], path, errors);
     descending(text(source, "/directory"), &path.child("directory"), errors);
 }
 
-fn nfs(source: &Value, path: &Path<'_>, errors: &mut Errors) {
+pub(in crate::kinds) fn nfs(source: &Value, path: &Path<'_>, errors: &mut Errors) {
     required(source, &["server", "path"], path, errors);
     let place = text(source, "/path");
     if !place.starts_with('/') {
@@ -260,13 +273,9 @@ fn trust_bundle(bundle: &Value, path: &Path<'_>, errors: &mut Errors) {
 
 fn ephemeral(source: &Value, path: &Path<'_>, errors: &mut Errors) {
     let path = path.child("volumeClaimTemplate");
-    let Some(template) = source.get("volumeClaimTemplate") else { return errors.required(&path, "") };
-    let spec = path.child("spec");
-    if items(template, "/spec/accessModes").is_empty() {
-        errors.required(&spec.child("accessModes"), "at least 1 access mode is required");
-    }
-    if template.pointer("/spec/resources/requests/storage").is_none() {
-        errors.required(&spec.child("resources").key("storage"), "");
+    match source.get("volumeClaimTemplate").filter(|template| template.is_object()) {
+        Some(template) => persistent_volume_claim::validate_template(template, &path, errors),
+        None => errors.required(&path, ""),
     }
 }
 

@@ -1,0 +1,311 @@
+//! Volumes on their way in: defaults, each wrong thing beside what is told of it, what may change, cells.
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::field::Errors;
+
+const KIND: &Kind = &PERSISTENT_VOLUME;
+
+/// A sound volume with this change, as it is stored by a create.
+fn made(change: &Value) -> Value {
+    let spec = json!({
+        "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteOnce"], "hostPath": { "path": "/data" },
+    });
+    let mut volume = json!({ "metadata": { "name": "v" }, "spec": spec });
+    crate::patch::merge(&mut volume, json!({ "spec": change }).to_string().as_bytes()).expect("a patch");
+    crate::default::apply(&mut volume, crate::facts::ty(TYPE).expect("built in"));
+    (KIND.hooks.default)(&mut volume);
+    let once = volume.clone();
+    (KIND.hooks.default)(&mut volume);
+    assert_eq!(volume, once, "defaults are idempotent");
+    (KIND.hooks.prepare_create)(&mut volume, &Ctx { now: Timestamp::UNIX_EPOCH });
+    volume
+}
+
+fn told(run: impl FnOnce(&mut Errors)) -> Vec<String> {
+    let mut errors = Errors::new();
+    run(&mut errors);
+    errors.0.iter().map(ToString::to_string).collect()
+}
+
+fn check(change: Value, expect: &[&str]) {
+    assert_eq!(told(|errors| (KIND.hooks.validate)(&made(&change), errors)), expect, "{change}");
+}
+
+/// The volume is this and nothing else.
+fn check_source(source: &str, value: Value, expect: &[&str]) {
+    check(json!({ "hostPath": null, source: value }), expect);
+}
+
+fn check_update(old: Value, new: Value, expect: &[&str]) {
+    let (old, new) = (made(&old), made(&new));
+    assert_eq!(told(|errors| (KIND.hooks.validate_update)(&new, &old, errors)), expect, "{new}");
+}
+
+#[test]
+fn a_plain_one_is_given_defaults() {
+    let volume = made(&json!({}));
+    let spec = json!({
+        "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteOnce"], "hostPath": { "path": "/data", "type": "" },
+        "persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem",
+    });
+    let status = json!({ "phase": "Pending", "lastPhaseTransitionTime": "1970-01-01T00:00:00Z" });
+    assert_eq!((&volume["spec"], &volume["status"]), (&spec, &status));
+    let iscsi = made(&json!({ "hostPath": null, "iscsi": {} }));
+    assert_eq!(iscsi["spec"]["iscsi"], json!({ "iscsiInterface": "default" }));
+}
+
+#[test]
+fn a_volume_is_of_one_sort_and_has_a_size() {
+    check(json!({}), &[]);
+    check(
+        json!({ "capacity": null, "accessModes": null, "hostPath": null }),
+        &[
+            "spec.accessModes: Required value",
+            "spec.capacity: Required value",
+            r#"spec.capacity: Unsupported value: null: supported values: "storage""#,
+            "spec: Required value: must specify a volume type",
+        ],
+    );
+    check(
+        json!({ "capacity": { "storage": "0", "cpu": "1" } }),
+        &[
+            r#"spec.capacity: Unsupported value: {"cpu":"1","storage":"0"}: supported values: "storage""#,
+            r#"spec.capacity[storage]: Invalid value: "0": must be greater than zero"#,
+        ],
+    );
+    check(
+        json!({ "nfs": { "server": "a", "path": "/b" }, "cephfs": {} }),
+        &[
+            "spec.nfs: Forbidden: may not specify more than 1 volume type",
+            "spec.cephFS: Forbidden: may not specify more than 1 volume type",
+        ],
+    );
+    check(
+        json!({ "hostPath": { "path": "/./" }, "persistentVolumeReclaimPolicy": "Recycle" }),
+        &["spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'"],
+    );
+}
+
+#[test]
+fn words_are_among_those_known() {
+    check(
+        json!({ "accessModes": ["ReadWriteOnce", "ReadWriteOncePod", "Any"] }),
+        &[
+            r#"spec.accessModes: Unsupported value: "Any": supported values: "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod""#,
+            "spec.accessModes: Forbidden: may not use ReadWriteOncePod with other access modes",
+        ],
+    );
+    check(json!({ "accessModes": ["ReadWriteOncePod"] }), &[]);
+    check(
+        json!({ "persistentVolumeReclaimPolicy": "Keep", "volumeMode": "Tape" }),
+        &[
+            r#"spec.persistentVolumeReclaimPolicy: Unsupported value: "Keep": supported values: "Delete", "Recycle", "Retain""#,
+            r#"spec.volumeMode: Unsupported value: "Tape": supported values: "Block", "Filesystem""#,
+        ],
+    );
+    check(
+        json!({ "volumeAttributesClassName": "" }),
+        &[
+            "spec.volumeAttributesClassName: Required value: an empty string is disallowed",
+            "spec.csi: Required value: has to be specified when using volumeAttributesClassName",
+        ],
+    );
+}
+
+#[test]
+fn local_volumes_are_somewhere() {
+    let affinity = |required: Value| json!({ "required": required });
+    let here = json!({ "nodeSelectorTerms": [{ "matchExpressions": [
+        { "key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"] },
+    ] }] });
+    let local = |affinity: Value| json!({ "hostPath": null, "local": { "path": "/d" }, "nodeAffinity": affinity });
+    check(local(affinity(here)), &[]);
+    check(local(Value::Null), &["spec.nodeAffinity: Required value: Local volume requires node affinity"]);
+    check(local(json!({})), &["spec.nodeAffinity.required: Required value: must specify required node constraints"]);
+    check(
+        local(affinity(json!({}))),
+        &["spec.nodeAffinity.required.nodeSelectorTerms: Required value: must have at least one node selector term"],
+    );
+    check_source(
+        "local",
+        json!({ "path": "/a/../b" }),
+        &[
+            r#"spec.local.path: Invalid value: "/a/../b": must not contain '..'"#,
+            "spec.nodeAffinity: Required value: Local volume requires node affinity",
+        ],
+    );
+}
+
+#[test]
+fn sources_say_what_they_need() {
+    check_source("hostPath", json!({ "path": "" }), &["spec.hostPath.path: Required value"]);
+    check_source(
+        "nfs",
+        json!({ "server": "a", "path": "b" }),
+        &[r#"spec.nfs.path: Invalid value: "b": must be an absolute path"#],
+    );
+    check_source("csi", json!({ "driver": "local.mesh.dev", "volumeHandle": "h" }), &[]);
+    check_source(
+        "csi",
+        json!({ "driver": "d", "nodePublishSecretRef": { "name": "s" } }),
+        &["spec.csi.volumeHandle: Required value", "spec.csi.nodePublishSecretRef.namespace: Required value"],
+    );
+    check_source(
+        "gcePersistentDisk",
+        json!({ "partition": 300 }),
+        &[
+            "spec.persistentDisk.pdName: Required value",
+            "spec.persistentDisk.partition: Invalid value: 300: must be between 1 and 255, inclusive",
+        ],
+    );
+    check_source("iscsi", json!({ "targetPortal": "a:3260", "iqn": "iqn.2001-04.com.example:a", "lun": 0 }), &[]);
+    check_source("iscsi", json!({ "targetPortal": "a", "iqn": "eui.0123456789abcdef", "lun": 0 }), &[]);
+    check_source(
+        "iscsi",
+        json!({ "targetPortal": "a", "iqn": "iqn.x", "lun": 256, "chapAuthSession": true }),
+        &[
+            r#"spec.iscsi.iqn: Invalid value: "iqn.x": must be valid format"#,
+            "spec.iscsi.lun: Invalid value: 256: must be between 0 and 255, inclusive",
+            "spec.iscsi.secretRef: Required value",
+        ],
+    );
+    check_source("fc", json!({ "targetWWNs": ["a"], "lun": 1 }), &[]);
+    check_source(
+        "fc",
+        json!({}),
+        &["spec.fc.targetWWNs: Required value: must specify either targetWWNs or wwids, but not both"],
+    );
+    check_source("quobyte", json!({ "registry": "a:1,[::1]:2", "volume": "v" }), &[]);
+    check_source(
+        "quobyte",
+        json!({ "registry": "a:1,b", "volume": "v" }),
+        &[
+            r#"spec.quobyte.registry: Invalid value: "a:1,b": must be a host:port pair or multiple pairs separated by commas"#,
+        ],
+    );
+    check_source(
+        "flexVolume",
+        json!({ "driver": "d", "options": { "kubernetes.io/a": "b" } }),
+        &[
+            r#"spec.flexVolume.options[kubernetes.io/a]: Invalid value: "kubernetes.io/a": kubernetes.io and k8s.io namespaces are reserved"#,
+        ],
+    );
+    check_source(
+        "azureDisk",
+        json!({ "diskName": "d", "diskURI": "x", "kind": "Managed" }),
+        &[
+            r#"spec.azureDisk.diskURI: Unsupported value: "x": supported values: "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}""#,
+        ],
+    );
+    check_source(
+        "storageos",
+        json!({ "volumeName": "v", "secretRef": { "name": "s" } }),
+        &["spec.storageos.secretRef.namespace: Required value"],
+    );
+    check_source(
+        "flocker",
+        json!({ "datasetName": "a/b" }),
+        &[r#"spec.flocker.datasetName: Invalid value: "a/b": must not contain '/'"#],
+    );
+    let needs: &[(&str, &[&str])] = &[
+        ("awsElasticBlockStore", &["volumeID"]),
+        ("glusterfs", &["endpoints", "path"]),
+        ("rbd", &["monitors", "image"]),
+        ("cephfs", &["monitors"]),
+        ("cinder", &["volumeID"]),
+        ("azureFile", &["secretName", "shareName"]),
+        ("vsphereVolume", &["volumePath"]),
+        ("photonPersistentDisk", &["pdID"]),
+        ("portworxVolume", &["volumeID"]),
+        ("scaleIO", &["gateway", "system", "volumeName"]),
+    ];
+    for (source, fields) in needs {
+        let expect: Vec<String> = fields.iter().map(|field| format!("spec.{source}.{field}: Required value")).collect();
+        check_source(source, json!({}), &expect.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_and_where_it_is_stays() {
+    let csi = |fields: Value| json!({ "hostPath": null, "csi": fields });
+    check_update(json!({}), json!({ "capacity": { "storage": "2Gi" }, "storageClassName": "a" }), &[]);
+    check_update(
+        json!({}),
+        json!({ "hostPath": { "path": "/other" }, "volumeMode": "Block" }),
+        &[
+            "spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation\n- hostPath.path: \"/data\"\n+ hostPath.path: \"/other\"",
+            r#"volumeMode: Invalid value: "Block": field is immutable"#,
+        ],
+    );
+    let secret = json!({ "name": "s", "namespace": "n" });
+    let plain = json!({ "driver": "d", "volumeHandle": "h" });
+    check_update(
+        csi(plain.clone()),
+        csi(json!({ "driver": "d", "volumeHandle": "h", "controllerExpandSecretRef": secret })),
+        &[],
+    );
+    let class = |name: Value| json!({ "hostPath": null, "csi": plain.clone(), "volumeAttributesClassName": name });
+    check_update(class(Value::Null), class("a".into()), &[]);
+    check_update(
+        class("a".into()),
+        class(Value::Null),
+        &["spec.volumeAttributesClassName: Forbidden: update from non-nil value to nil is forbidden"],
+    );
+    let at = |key: &str, value: &str| {
+        let one = json!({ "key": key, "operator": "In", "values": [value] });
+        json!({ "nodeAffinity": { "required": { "nodeSelectorTerms": [{ "matchExpressions": [one] }] } } })
+    };
+    check_update(json!({}), at("a", "b"), &[]);
+    check_update(at("beta.kubernetes.io/os", "linux"), at("kubernetes.io/os", "linux"), &[]);
+    let other = at("a", "c");
+    let why = format!(
+        "nodeAffinity: Invalid value: {}: field is immutable, except for updating from beta label to GA",
+        other["nodeAffinity"]
+    );
+    check_update(at("a", "b"), other, &[&why]);
+}
+
+#[test]
+fn another_phase_begins_when_it_is_told() {
+    let at = |second: i64| Ctx { now: Timestamp::from_second(second).expect("a time") };
+    let time = |second: i64| Value::from(meta::time(at(second).now));
+    let check = |status: Value, expect: Value| {
+        let old = made(&json!({}));
+        let mut new = old.clone();
+        crate::patch::merge(&mut new, json!({ "status": status }).to_string().as_bytes()).expect("a patch");
+        (KIND.hooks.stamp)(&mut new, &old, &at(60));
+        assert_eq!(new["status"]["lastPhaseTransitionTime"], expect, "{status}");
+    };
+    check(json!({ "phase": "Available" }), time(60));
+    check(json!({ "phase": "Available", "lastPhaseTransitionTime": null }), time(60));
+    check(json!({ "phase": "Available", "lastPhaseTransitionTime": time(5) }), time(5));
+    check(json!({ "message": "m" }), time(0));
+}
+
+#[test]
+fn cells_and_warnings_are_those_of_kubectl() {
+    let mut volume = made(&json!({
+        "accessModes": ["ReadWriteMany", "ReadWriteOnce", "ReadWriteOnce"], "storageClassName": "s",
+        "claimRef": { "namespace": "n", "name": "c" },
+    }));
+    let cells = |volume: &Value| -> Vec<Value> {
+        KIND.columns.iter().map(|column| (column.cell)(volume, Timestamp::UNIX_EPOCH)).collect()
+    };
+    let expect = ["v", "1Gi", "RWO,RWX", "Retain", "Pending", "n/c", "s", "<unset>", "", "<unknown>", "Filesystem"];
+    assert_eq!(cells(&volume), expect);
+    volume["metadata"]["deletionTimestamp"] = "1970-01-01T00:00:00Z".into();
+    assert_eq!(cells(&volume)[4], "Terminating");
+    volume["metadata"]["annotations"] = json!({ "volume.beta.kubernetes.io/mount-options": "ro" });
+    volume["spec"] = json!({ "persistentVolumeReclaimPolicy": "Recycle", "storageos": {}, "nodeAffinity": { "required": {
+        "nodeSelectorTerms": [{ "matchExpressions": [{ "key": "beta.kubernetes.io/os" }] }],
+    } } });
+    let expect = [
+        r#"metadata.annotations[volume.beta.kubernetes.io/mount-options]: deprecated since v1.31; use "mountOptions" attribute instead"#,
+        "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.",
+        r#"spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].key: beta.kubernetes.io/os is deprecated since v1.14; use "kubernetes.io/os" instead"#,
+        "spec.storageOS: deprecated in v1.22, non-functional in v1.25+",
+    ];
+    assert_eq!((KIND.hooks.warnings)(&volume), expect);
+}
