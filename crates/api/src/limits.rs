@@ -1,7 +1,7 @@
-//! How a LimitRange acts on a new pod: what it fills in, and what it refuses. Main functions: [`fill`] and [`check`].
-//! Spec: <https://kubernetes.io/docs/concepts/policy/limit-range/>. Leaves out volume claims, until there is that kind.
+//! How a LimitRange acts on a new pod: what it fills in, and what it refuses; and on a volume claim. Main functions: [`fill`],
+//! [`check`], [`check_claim`]. Spec: <https://kubernetes.io/docs/concepts/policy/limit-range/>.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use serde_json::Value;
 
@@ -81,11 +81,40 @@ pub fn check(range: &Value, pod: &Value) -> Result<(), String> {
             _ => {}
         }
     }
-    match wrong.as_slice() {
+    told(&wrong)
+}
+
+fn told(wrong: &[String]) -> Result<(), String> {
+    match wrong {
         [] => Ok(()),
         [one] => Err(one.clone()),
         several => Err(format!("[{}]", several.join(", "))),
     }
+}
+
+/// Whether a claim for a volume keeps to a range; only what it asks for counts.
+///
+/// # Errors
+/// What it does not keep to, as clients are told.
+pub fn check_claim(range: &Value, claim: &Value) -> Result<(), String> {
+    const KIND: &str = "PersistentVolumeClaim";
+    let requests = named(claim, "/spec/resources/requests");
+    let mut wrong = Vec::new();
+    for item in items(range, "/spec/limits").iter().filter(|item| text(item, "/type") == KIND) {
+        for (part, word, over) in [("/min", "minimum", Ordering::Less), ("/max", "maximum", Ordering::Greater)] {
+            for (name, bound) in named(item, part) {
+                let rule = format!("{word} {name} usage per {KIND} is {bound}");
+                match requests.get(name) {
+                    None => wrong.push(format!("{rule}.  No request is specified")),
+                    Some(request) if request.cmp(&bound) == over => {
+                        wrong.push(format!("{rule}, but request is {request}"))
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+    told(&wrong)
 }
 
 fn named<'a>(object: &'a Value, pointer: &str) -> Amounts<'a> {
@@ -188,5 +217,23 @@ mod tests {
             &one,
             "[maximum cpu usage per Pod is 1, but limit is 2, maximum memory usage per Pod is 1Gi.  No limit is specified]",
         );
+    }
+
+    #[test]
+    fn claims_keep_to_what_they_may_ask_for() {
+        let bounds =
+            json!({ "type": "PersistentVolumeClaim", "min": { "storage": "1Gi" }, "max": { "storage": "2Gi" } });
+        let check = |requests: Value, expect: &str| {
+            let claim = json!({ "spec": { "resources": { "requests": requests } } });
+            assert_eq!(check_claim(&range(bounds.clone()), &claim).err().unwrap_or_default(), expect);
+        };
+        check(json!({ "storage": "2Gi" }), "");
+        let less = "minimum storage usage per PersistentVolumeClaim is 1Gi, but request is 512Mi";
+        check(json!({ "storage": "512Mi" }), less);
+        let more = "maximum storage usage per PersistentVolumeClaim is 2Gi, but request is 3Gi";
+        check(json!({ "storage": "3Gi" }), more);
+        let least = "minimum storage usage per PersistentVolumeClaim is 1Gi.  No request is specified";
+        let most = "maximum storage usage per PersistentVolumeClaim is 2Gi.  No request is specified";
+        check(json!({}), &format!("[{least}, {most}]"));
     }
 }

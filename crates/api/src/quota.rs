@@ -1,7 +1,7 @@
 //! What objects count for against a ResourceQuota, and whether one more fits. Main functions: [`usage`] and [`charge`].
 //! Spec: <https://kubernetes.io/docs/concepts/policy/resource-quotas/>.
 //!
-//! Pure. Leaves out volume claims and device classes, until there are those kinds.
+//! Pure. Leaves out device classes, until there is that kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,8 @@ use crate::{
     kinds::{
         Kind,
         config_map::CONFIG_MAP,
+        persistent_volume::fit,
+        persistent_volume_claim::PERSISTENT_VOLUME_CLAIM,
         pod::{POD, amounts, qos},
         read::{entries, items, text},
         resource_quota::RESOURCE_QUOTA,
@@ -26,12 +28,22 @@ use crate::{
 /// Amounts by resource.
 pub type Amounts = BTreeMap<String, Quantity>;
 
-/// Which of a namespace's pods a quota counts.
+/// Which of a namespace's pods or claims a quota counts.
 pub type Scope = &'static str;
 
 /// The scopes there are.
-pub const SCOPES: &[Scope] =
-    &["Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity"];
+pub const SCOPES: &[Scope] = &[
+    "Terminating",
+    "NotTerminating",
+    "BestEffort",
+    "NotBestEffort",
+    "PriorityClass",
+    "CrossNamespacePodAffinity",
+    CLAIM_SCOPE,
+];
+
+/// The scope of claims, where all others are of pods.
+const CLAIM_SCOPE: Scope = "VolumeAttributesClass";
 
 /// Scopes of which a pod is always in one only.
 pub const CONFLICTING: &[[Scope; 2]] = &[["BestEffort", "NotBestEffort"], ["Terminating", "NotTerminating"]];
@@ -59,6 +71,12 @@ const NAMED_BY_ALL: &[&str] = &["cpu", "limits.cpu", "limits.memory", "memory", 
 /// Resources whose requests and limits are counted.
 const COUNTED: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
+/// Resources of claims, of all or of those of a class.
+const OF_CLAIMS: [&str; 2] = ["persistentvolumeclaims", "requests.storage"];
+
+/// Between the name of a class and what its claims count for.
+const CLASS_SUFFIX: &str = ".storageclass.storage.k8s.io/";
+
 const OF_SERVICES: &[&str] = &["services", "services.loadbalancers", "services.nodeports"];
 
 /// Kinds that are counted under their plain name too.
@@ -70,6 +88,7 @@ pub fn scope_fits(scope: &str, resource: &str) -> bool {
     resource.contains('/')
         || match scope {
             "BestEffort" => resource == "pods",
+            CLAIM_SCOPE => OF_CLAIMS.contains(&resource),
             scope if SCOPES.contains(&scope) => COMPUTE.contains(&resource),
             _ => true,
         }
@@ -83,6 +102,9 @@ pub fn tracks(kind: &Kind, resource: &str) -> bool {
     }
     match kind {
         kind if same(kind, &POD) => OF_PODS.contains(&resource) || is_extended(resource),
+        kind if same(kind, &PERSISTENT_VOLUME_CLAIM) => {
+            OF_CLAIMS.contains(&resource.rsplit_once(CLASS_SUFFIX).map_or(resource, |(_, of_class)| of_class))
+        }
         kind if same(kind, &SERVICE) => OF_SERVICES.contains(&resource),
         kind => resource == kind.plural && COUNTED_BY_NAME.iter().any(|one| same(kind, one)),
     }
@@ -104,6 +126,8 @@ pub fn usage(kind: &Kind, object: &Value, now: Timestamp) -> Amounts {
     let mut used = Amounts::from([(format!("count/{}", kind.group_resource()), number(1))]);
     if same(kind, &POD) && ends(object).is_none_or(|end| end > now) {
         of_pod(object, &mut used);
+    } else if same(kind, &PERSISTENT_VOLUME_CLAIM) {
+        of_claim(object, &mut used);
     } else if same(kind, &SERVICE) {
         of_service(object, &mut used);
     } else if COUNTED_BY_NAME.iter().any(|one| same(kind, one)) {
@@ -154,6 +178,29 @@ fn compute<'a>(
     used.extend(counted.map(|(name, amount)| (format!("limits.{name}"), amount)));
 }
 
+/// For one, and what it asks for; once more for its class.
+fn of_claim(claim: &Value, used: &mut Amounts) {
+    let class = fit::class(claim).unwrap_or_default();
+    let counts = [Some(number(1)), asked(claim)];
+    for (name, amount) in OF_CLAIMS.iter().zip(counts).filter_map(|(name, amount)| Some((*name, amount?))) {
+        if !class.is_empty() {
+            used.insert(format!("{class}{CLASS_SUFFIX}{name}"), amount.clone());
+        }
+        used.insert(name.to_owned(), amount);
+    }
+}
+
+/// Whole bytes that a claim asks for, or has been given while it asked for more.
+fn asked(claim: &Value) -> Option<Quantity> {
+    let amount = |pointer| Quantity::from_json(claim.pointer(pointer)?).ok();
+    let request = amount("/spec/resources/requests/storage")?;
+    let most = amount("/status/allocatedResources/storage").filter(|given| *given > request).unwrap_or(request);
+    Some(match most.nanos() % 1_000_000_000 {
+        0 => most,
+        _ => Quantity::from_nanos(i128::from(most.value()) * 1_000_000_000, Format::DecimalSi),
+    })
+}
+
 fn of_service(service: &Value, used: &mut Amounts) {
     used.insert("services".into(), number(1));
     let ports = items(service, "/spec/ports");
@@ -169,14 +216,18 @@ fn of_service(service: &Value, used: &mut Amounts) {
     }
 }
 
-/// Whether a quota's scopes take this object in; those with scopes count pods only.
+/// Whether a quota's scopes take this object in; those with scopes count pods or claims only.
 #[must_use]
 pub fn in_scope(quota: &Value, kind: &Kind, object: &Value) -> bool {
     let plain = items(quota, "/spec/scopes").iter().filter_map(Value::as_str);
     let mut plain = plain.map(|scope| (scope, "Exists", &[] as &[Value]));
     let selected = items(quota, "/spec/scopeSelector/matchExpressions").iter();
     let mut selected = selected.map(|one| (text(one, "/scopeName"), text(one, "/operator"), items(one, "/values")));
-    let fits = |(scope, operator, values)| same(kind, &POD) && pod_in(object, scope, operator, values);
+    let fits = |(scope, operator, values)| match kind {
+        kind if same(kind, &POD) => pod_in(object, scope, operator, values),
+        kind if same(kind, &PERSISTENT_VOLUME_CLAIM) => scope == CLAIM_SCOPE && claim_in(object, operator, values),
+        _ => false,
+    };
     plain.all(fits) && selected.all(fits)
 }
 
@@ -188,13 +239,27 @@ fn pod_in(pod: &Value, scope: &str, operator: &str, values: &[Value]) -> bool {
         "NotTerminating" => !ends,
         "BestEffort" => best_effort(),
         "NotBestEffort" => !best_effort(),
-        "PriorityClass" => class_in(text(pod, "/spec/priorityClassName"), operator, values),
+        "PriorityClass" => class_in(scope, text(pod, "/spec/priorityClassName"), operator, values),
         "CrossNamespacePodAffinity" => crosses_namespaces(pod),
         _ => false,
     }
 }
 
-fn class_in(class: &str, operator: &str, values: &[Value]) -> bool {
+/// Where a claim goes from one class of attributes to another, both count.
+fn claim_in(claim: &Value, operator: &str, values: &[Value]) -> bool {
+    const CLASSES: [&str; 3] = [
+        "/spec/volumeAttributesClassName",
+        "/status/currentVolumeAttributesClassName",
+        "/status/modifyVolumeStatus/targetVolumeAttributesClassName",
+    ];
+    let mut named = CLASSES.iter().map(|pointer| text(claim, pointer)).filter(|class| !class.is_empty()).peekable();
+    match named.peek() {
+        None => class_in(CLAIM_SCOPE, "", operator, values),
+        Some(_) => named.any(|class| class_in(CLAIM_SCOPE, class, operator, values)),
+    }
+}
+
+fn class_in(scope: &str, class: &str, operator: &str, values: &[Value]) -> bool {
     let operator = match operator {
         "In" => Operator::In,
         "NotIn" => Operator::NotIn,
@@ -203,7 +268,7 @@ fn class_in(class: &str, operator: &str, values: &[Value]) -> bool {
     };
     let values = values.iter().filter_map(Value::as_str).map(Into::into).collect();
     let class = Some(class).filter(|class| !class.is_empty());
-    Requirement { key: "PriorityClass".into(), operator, values }.holds(class)
+    Requirement { key: scope.into(), operator, values }.holds(class)
 }
 
 fn crosses_namespaces(pod: &Value) -> bool {

@@ -5,7 +5,10 @@
 //! Both write the whole sum and only over the quota they have read, so that neither loses what the other counted.
 
 use api::{
-    kinds::{pod::POD, read::entries, resource_quota::RESOURCE_QUOTA, service::SERVICE},
+    kinds::{
+        persistent_volume_claim::PERSISTENT_VOLUME_CLAIM, pod::POD, read::entries, resource_quota::RESOURCE_QUOTA,
+        service::SERVICE,
+    },
     meta,
     quantity::{Format, Quantity},
     quota::{self, Amounts},
@@ -30,10 +33,10 @@ pub const CONTROLLER: Controller = Controller {
     reconcile,
 };
 
-/// The quotas that may count less than before: something went, a pod ended, a Service has fewer ports.
+/// The quotas that may count less than before: something went, a pod ended, a Service has fewer ports, a claim asks for less.
 fn of_what_ended(change: &dyn Change, keys: &mut Vec<Key>) {
     let kind = change.kind();
-    let may_shrink = std::ptr::eq(kind, &POD) || std::ptr::eq(kind, &SERVICE);
+    let may_shrink = [&POD, &SERVICE, &PERSISTENT_VOLUME_CLAIM].into_iter().any(|one| std::ptr::eq(kind, one));
     if std::ptr::eq(kind, &RESOURCE_QUOTA) || !(change.removed() || may_shrink) {
         return;
     }
@@ -82,7 +85,7 @@ fn reconcile(view: &dyn View, key: &Key, now: Timestamp) -> Plan {
 
 #[cfg(test)]
 mod tests {
-    use api::kinds::{config_map::CONFIG_MAP, secret::SECRET};
+    use api::kinds::{config_map::CONFIG_MAP, persistent_volume_claim::PERSISTENT_VOLUME_CLAIM, secret::SECRET};
 
     use super::*;
     use crate::{Action, world::World};
@@ -132,5 +135,25 @@ mod tests {
         assert_eq!(keys(&POD, Some(pod("Pending")), Some(pod("Running"))), []);
         assert_eq!(keys(&POD, None, Some(pod("Running"))), []);
         assert_eq!(keys(&CONFIG_MAP, Some(json!({})), None), []);
+    }
+
+    #[test]
+    fn a_claim_that_asks_for_less_wakes_a_quota() {
+        let claim = |storage: &str| json!({ "spec": { "resources": { "requests": { "storage": storage } } } });
+        let world = limited(json!({ "requests.storage": "4Gi" }), json!({})).with(
+            &PERSISTENT_VOLUME_CLAIM,
+            "a",
+            "c",
+            claim("1Gi"),
+        );
+        let keys = |before: &str, after: &str| {
+            let (before, after) = (Some(claim(before)), Some(claim(after)));
+            world.woken(&CONTROLLER, &PERSISTENT_VOLUME_CLAIM, "a", "c", before, after)
+        };
+        assert_eq!(keys("2Gi", "1Gi"), [Key::new("a", "q")]);
+        assert_eq!(keys("1Gi", "1Gi"), []);
+        let plan = world.plan(&CONTROLLER, &Key::new("a", "q"));
+        let [Action::Update { object, part: "status", .. }] = plan.actions.as_slice() else { panic!("{plan:?}") };
+        assert_eq!(object["status"]["used"], json!({ "requests.storage": "1Gi" }));
     }
 }

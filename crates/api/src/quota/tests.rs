@@ -107,3 +107,44 @@ fn a_change_counts_by_how_much_it_grows() {
     assert_eq!(charge(&limited, &POD, Some(&of("600m")), &of("100m"), NOW), Ok(None));
     assert!(charge(&limited, &POD, Some(&of("600m")), &of("1100m"), NOW).is_err());
 }
+
+#[test]
+fn claims_count_for_what_they_ask_for_and_once_more_for_their_class() {
+    let claim = |class: &str, storage: &str| json!({ "spec": { "storageClassName": class, "resources": { "requests": { "storage": storage } } } });
+    let used = |claim: Value| to_json(&usage(&PERSISTENT_VOLUME_CLAIM, &claim, NOW));
+    let plain =
+        json!({ "count/persistentvolumeclaims": "1", "persistentvolumeclaims": "1", "requests.storage": "1Gi" });
+    assert_eq!(used(claim("", "1Gi")), plain);
+    let mut given = claim("gold", "1Gi");
+    given["status"] = json!({ "allocatedResources": { "storage": "2Gi" } });
+    let (count, size) = (
+        "gold.storageclass.storage.k8s.io/persistentvolumeclaims",
+        "gold.storageclass.storage.k8s.io/requests.storage",
+    );
+    let expect = json!({
+        "count/persistentvolumeclaims": "1", "persistentvolumeclaims": "1", "requests.storage": "2Gi", count: "1", size: "2Gi",
+    });
+    assert_eq!(used(given), expect);
+    assert_eq!(used(claim("", "1500m"))["requests.storage"], "2");
+    let limited = quota(json!({ size: "1Gi" }), json!({ size: "0" }));
+    let why = format!("exceeded quota: q, requested: {size}=2Gi, used: {size}=0, limited: {size}=1Gi");
+    check(&limited, &PERSISTENT_VOLUME_CLAIM, &claim("gold", "2Gi"), Err(&why));
+    check(&limited, &PERSISTENT_VOLUME_CLAIM, &claim("gold", "1Gi"), Ok(json!({ size: "1Gi" })));
+    check(&limited, &PERSISTENT_VOLUME_CLAIM, &claim("iron", "2Gi"), Ok(Value::Null));
+}
+
+#[test]
+fn classes_of_attributes_choose_claims() {
+    let mut scoped = quota(json!({ "persistentvolumeclaims": "0" }), json!({ "persistentvolumeclaims": "0" }));
+    scoped["spec"]["scopeSelector"] =
+        json!({ "matchExpressions": [{ "scopeName": "VolumeAttributesClass", "operator": "In", "values": ["fast"] }] });
+    let claim = |class: &str, current: &str| {
+        let status = json!({ "currentVolumeAttributesClassName": current });
+        json!({ "spec": { "volumeAttributesClassName": class }, "status": status })
+    };
+    let over = "exceeded quota: q, requested: persistentvolumeclaims=1, used: persistentvolumeclaims=0, limited: persistentvolumeclaims=0";
+    check(&scoped, &PERSISTENT_VOLUME_CLAIM, &claim("fast", ""), Err(over));
+    check(&scoped, &PERSISTENT_VOLUME_CLAIM, &claim("slow", "fast"), Err(over));
+    check(&scoped, &PERSISTENT_VOLUME_CLAIM, &claim("slow", ""), Ok(Value::Null));
+    check(&scoped, &POD, &pod(json!({}), json!({})), Ok(Value::Null));
+}

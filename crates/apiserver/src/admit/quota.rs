@@ -12,7 +12,10 @@ use std::{
 };
 
 use api::{
-    kinds::{Kind, read::entries, resource_quota::RESOURCE_QUOTA, service::SERVICE},
+    kinds::{
+        Kind, persistent_volume_claim::PERSISTENT_VOLUME_CLAIM, read::entries, resource_quota::RESOURCE_QUOTA,
+        service::SERVICE,
+    },
     meta, quota,
 };
 use serde_json::Value;
@@ -60,9 +63,15 @@ pub(crate) async fn turn(
     Ok(Some(Arc::clone(&shared.lanes.0[lane]).lock_owned().await))
 }
 
-/// Whether a change of an object can count for more than before: that of a Service, and a pod's new size.
+/// Whether a change of an object can count for more than before: that of a Service or a claim, and a pod's new size.
 pub(crate) fn grows(kind: &Kind, part: &str) -> bool {
-    (part.is_empty() && std::ptr::eq(kind, &SERVICE)) || part == "resize"
+    let is = |known: &Kind| std::ptr::eq(kind, known);
+    match part {
+        "" => is(&SERVICE) || is(&PERSISTENT_VOLUME_CLAIM),
+        // Tells what the claim has been given while it asked for more.
+        "status" => is(&PERSISTENT_VOLUME_CLAIM),
+        part => part == "resize",
+    }
 }
 
 fn flag(namespace: &str) -> Key {
