@@ -1,9 +1,13 @@
 //! Admission: rules that need more than the object itself. What was looked at becomes a guard of the write.
 //! Spec: <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/>
-//! (NamespaceLifecycle, NodeRestriction, DefaultIngressClass; LimitRanger, ResourceQuota; the escalation check of RBAC objects).
+//! (NamespaceLifecycle, NodeRestriction, DefaultIngressClass, DefaultStorageClass, StorageObjectInUseProtection,
+//! PersistentVolumeClaimResize; LimitRanger, ResourceQuota; the escalation check of RBAC objects).
 
 use api::{
-    kinds::{Kind, ingress::INGRESS, namespace::NAMESPACE, pod::POD, priority_class::PRIORITY_CLASS},
+    kinds::{
+        Kind, ingress::INGRESS, namespace::NAMESPACE, persistent_volume::PERSISTENT_VOLUME,
+        persistent_volume_claim::PERSISTENT_VOLUME_CLAIM, pod::POD, priority_class::PRIORITY_CLASS,
+    },
     meta,
     status::{Cause, Details, Status},
 };
@@ -22,6 +26,7 @@ pub mod account;
 mod ingress;
 mod pod;
 pub mod quota;
+mod storage;
 
 /// Completes a new object, served form and defaulted, from what other objects say; what was read becomes guards.
 pub type Complete = fn(&View, &mut Value) -> Result<Vec<Guard>, ApiError>;
@@ -29,7 +34,12 @@ pub type Complete = fn(&View, &mut Value) -> Result<Vec<Guard>, ApiError>;
 /// What completes new objects of a kind, if anything does.
 #[must_use]
 pub fn completion(kind: &Kind) -> Option<Complete> {
-    let all: [(&Kind, Complete); 2] = [(&POD, pod::complete), (&INGRESS, ingress::complete)];
+    let all: [(&Kind, Complete); 4] = [
+        (&POD, pod::complete),
+        (&INGRESS, ingress::complete),
+        (&PERSISTENT_VOLUME_CLAIM, storage::complete_claim),
+        (&PERSISTENT_VOLUME, storage::complete_volume),
+    ];
     all.into_iter().find(|(known, _)| std::ptr::eq(*known, kind)).map(|(_, complete)| complete)
 }
 
@@ -74,7 +84,11 @@ pub fn create(shared: &Shared, view: &View, request: &Request, object: &Value) -
     if std::ptr::eq(request.target.kind, &PRIORITY_CLASS) {
         pod::only_default(view, object)?;
     }
-    node(shared, request, Some(object), None)
+    let mut guards = node(shared, request, Some(object), None)?;
+    if std::ptr::eq(request.target.kind, &PERSISTENT_VOLUME_CLAIM) {
+        guards.extend(storage::keep_to_ranges(view, object)?);
+    }
+    Ok(guards)
 }
 
 /// May this be changed so?
@@ -92,7 +106,11 @@ pub fn update(
     if std::ptr::eq(request.target.kind, &PRIORITY_CLASS) {
         pod::only_default(view, new)?;
     }
-    node(shared, request, Some(new), Some(old))
+    let mut guards = node(shared, request, Some(new), Some(old))?;
+    if std::ptr::eq(request.target.kind, &PERSISTENT_VOLUME_CLAIM) && request.target.sub.is_none() {
+        guards.extend(storage::grow(view, old, new)?);
+    }
+    Ok(guards)
 }
 
 /// May this be deleted?
