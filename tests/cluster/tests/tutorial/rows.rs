@@ -11,9 +11,16 @@ const NAKED: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: naked, labels: 
 
 const CLASS: &str = "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: class-NS, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}\nspec: {controller: example.com/none}\n";
 
+const STORAGE_CLASS: &str = "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: slow-NS}\nprovisioner: example.com/none\nreclaimPolicy: Retain\nallowVolumeExpansion: true\nvolumeBindingMode: WaitForFirstConsumer\n";
+const VOLUME: &str = "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: disk-NS}\nspec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce, ReadOnlyMany], storageClassName: kept-NS, hostPath: {path: /tmp/disk-NS}}\n";
+const CLAIM: &str = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec: {accessModes: [ReadWriteOnce], storageClassName: slow-NS, resources: {requests: {storage: 1Gi}}}\n";
+const BAD_CLAIM: &str =
+    "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: bad}\nspec: {accessModes: [ReadWriteTwice]}\n";
+
 pub(crate) const TOPICS: &[(&str, &[Row])] = &[
     ("a deployment behind Services of every type", SERVICES),
     ("Ingresses, for whoever acts on them", INGRESSES),
+    ("classes, volumes and claims", STORAGE),
     ("one-off pods, logs and a look inside", PODS),
     ("scale, set, roll out", CHANGES),
     ("apply, prune, conflicts, replace", APPLIES),
@@ -69,6 +76,56 @@ const INGRESSES: &[Row] = &[
     ),
     row("delete -n NS ingress site plain", &["deleted"]),
     row("delete ingressclass class-NS", &["deleted"]),
+];
+
+const STORAGE: &[Row] = &[
+    with("apply -f -", STORAGE_CLASS, &["storageclass.storage.k8s.io/slow-NS created"]),
+    with("apply -f -", STORAGE_CLASS, &["storageclass.storage.k8s.io/slow-NS unchanged"]),
+    row("get sc slow-NS", &["VOLUMEBINDINGMODE", "example.com/none", "Retain", "WaitForFirstConsumer", "true"]),
+    row("describe storageclass slow-NS", &["IsDefaultClass:", "AllowVolumeExpansion:  True", "example.com/none"]),
+    refuses(
+        "patch sc slow-NS -p '{\"provisioner\":\"example.com/other\"}'",
+        "",
+        &["provisioner: Forbidden: updates to provisioner are forbidden."],
+    ),
+    row("annotate sc slow-NS storageclass.kubernetes.io/is-default-class=true", &["annotate"]),
+    row("get sc", &["slow-", "(default)"]),
+    row("annotate sc slow-NS storageclass.kubernetes.io/is-default-class-", &["annotate"]),
+    with("create -f -", VOLUME, &["persistentvolume/disk-NS created"]),
+    row(
+        "get pv disk-NS -o wide",
+        &["RECLAIM POLICY", "VOLUMEATTRIBUTESCLASS", "1Gi", "RWO,ROX", "Retain", "kept-", "<unset>", "Filesystem"],
+    ),
+    row("describe pv disk-NS", &["kubernetes.io/pv-protection", "HostPath (bare host directory volume)"]),
+    refuses(
+        "patch pv disk-NS -p '{\"spec\":{\"hostPath\":{\"path\":\"/other\"}}}'",
+        "",
+        &["spec.persistentvolumesource is immutable after creation"],
+    ),
+    with("apply -n NS --server-side -f -", CLAIM, &["persistentvolumeclaim/data serverside-applied"]),
+    row("get -n NS pvc -o wide", &["VOLUMEMODE", "Pending", "slow-", "Filesystem"]),
+    row("describe -n NS pvc data", &["kubernetes.io/pvc-protection", "StorageClass:", "Used By:"]),
+    refuses(
+        "patch -n NS pvc data -p '{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"2Gi\"}}}}'",
+        "",
+        &["spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"],
+    ),
+    refuses(
+        "create -n NS -f -",
+        BAD_CLAIM,
+        &[
+            "spec.accessModes: Unsupported value: \"ReadWriteTwice\": supported values: \"ReadOnlyMany\", \"ReadWriteMany\"",
+            "spec.resources[storage]: Required value",
+        ],
+    ),
+    row("get -n NS pvc,quota -o name", &["persistentvolumeclaim/data"]),
+    row("explain pvc.spec.volumeName", &["VERSION:", "volumeName"]),
+    row("explain pv.spec.claimRef", &["VERSION:", "claimRef"]),
+    row("explain sc.volumeBindingMode", &["VERSION:", "volumeBindingMode"]),
+    row("patch -n NS pvc data --type=merge -p '{\"metadata\":{\"finalizers\":null}}'", &["patched"]),
+    row("patch pv disk-NS --type=merge -p '{\"metadata\":{\"finalizers\":null}}'", &["patched"]),
+    row("delete -n NS pvc --all --timeout=60s", &["deleted"]),
+    row("delete pv/disk-NS sc/slow-NS --timeout=60s", &["persistentvolume", "storageclass", "deleted"]),
 ];
 
 const PODS: &[Row] = &[
@@ -158,6 +215,8 @@ const APPLIES: &[Row] = &[
     with("apply -n NS -f -", PAIR, &["p1 unchanged", "p2 unchanged"]),
     with("apply -n NS --dry-run=server -f -", HALF, &["p1 configured (server dry run)"]),
     with("apply -n NS --dry-run=client -f -", HALF, &["p1 configured (dry run)"]),
+    with("apply -n NS --prune -l set=pruned -f -", HALF, &["p1 configured", "p2 pruned"]),
+    with("apply -n NS -f -", PAIR, &["p1 configured", "p2 created"]),
     with(
         "apply -n NS --prune -l set=pruned --prune-allowlist=core/v1/ConfigMap -f -",
         HALF,
