@@ -160,6 +160,10 @@ fn sources_say_what_they_need() {
             "spec.persistentDisk.partition: Invalid value: 300: must be between 1 and 255, inclusive",
         ],
     );
+}
+
+#[test]
+fn targets_of_a_storage_network_are_sound() {
     check_source("iscsi", json!({ "targetPortal": "a:3260", "iqn": "iqn.2001-04.com.example:a", "lun": 0 }), &[]);
     check_source("iscsi", json!({ "targetPortal": "a", "iqn": "eui.0123456789abcdef", "lun": 0 }), &[]);
     check_source(
@@ -185,6 +189,10 @@ fn sources_say_what_they_need() {
             r#"spec.quobyte.registry: Invalid value: "a:1,b": must be a host:port pair or multiple pairs separated by commas"#,
         ],
     );
+}
+
+#[test]
+fn sources_of_clouds_are_sound() {
     check_source(
         "flexVolume",
         json!({ "driver": "d", "options": { "kubernetes.io/a": "b" } }),
@@ -209,6 +217,10 @@ fn sources_say_what_they_need() {
         json!({ "datasetName": "a/b" }),
         &[r#"spec.flocker.datasetName: Invalid value: "a/b": must not contain '/'"#],
     );
+}
+
+#[test]
+fn sources_tell_of_each_field_they_lack() {
     let needs: &[(&str, &[&str])] = &[
         ("awsElasticBlockStore", &["volumeID"]),
         ("glusterfs", &["endpoints", "path"]),

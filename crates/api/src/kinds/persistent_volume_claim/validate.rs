@@ -105,9 +105,9 @@ fn source(source: &Value, path: &Path<'_>, errors: &mut Errors) {
     if group.is_empty() && kind != "PersistentVolumeClaim" {
         errors.invalid(path, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
     }
-    let checks: [(&str, &str, fn(&str) -> Vec<String>); 2] =
-        [("apiGroup", group, names::dns1123_subdomain), ("namespace", namespace, names::dns1123_label)];
-    for (field, value, check) in checks.into_iter().filter(|(_, value, _)| !value.is_empty()) {
-        check(value).into_iter().for_each(|why| errors.invalid(&path.child(field), value, why));
-    }
+    let wrong = |value: &str, check: fn(&str) -> Vec<String>| if value.is_empty() { Vec::new() } else { check(value) };
+    let at = path.child("apiGroup");
+    wrong(group, names::dns1123_subdomain).into_iter().for_each(|why| errors.invalid(&at, group, why));
+    let at = path.child("namespace");
+    wrong(namespace, names::dns1123_label).into_iter().for_each(|why| errors.invalid(&at, namespace, why));
 }
