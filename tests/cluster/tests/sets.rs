@@ -13,8 +13,6 @@ const DB: &str = include_str!("sets/db.yaml");
 
 const AGENT: &str = include_str!("sets/agent.yaml");
 
-const CLAIMS: &str = include_str!("sets/claims.yaml");
-
 /// The machine that comes later, and dies.
 const LATE: &str = "node-3";
 
@@ -24,7 +22,6 @@ const NOTICED: Duration = Duration::from_secs(90);
 const MADE: &[Row] = &[
     with("apply -f -", DB, &["statefulset.apps/db created"]),
     with("apply -f -", AGENT, &["daemonset.apps/agent created"]),
-    with("apply -f -", CLAIMS, &["statefulset.apps/disk created"]),
     row("rollout status sts/db --timeout=120s", &["roll out complete: 3 new pods have been updated"]),
     row("rollout status ds/agent --timeout=120s", &["successfully rolled out"]),
     row("get sts db", &["3/3"]),
@@ -34,7 +31,6 @@ const MADE: &[Row] = &[
     row("get controllerrevisions", &["statefulset.apps/db", "daemonset.apps/agent"]),
     row("describe sts db", &["create Pod db-2 in StatefulSet db successful", "3 Running / 0 Waiting"]),
     row("describe ds agent", &["Created pod: agent-", "2 Running / 0 Waiting"]),
-    becomes("describe sts disk", &["FailedCreate", "PersistentVolumeClaims are not served"]),
     becomes("get pdb db -o jsonpath={.status.expectedPods}/{.status.disruptionsAllowed}", &["3/1"]),
     row("exec db-1 -- hostname -f", &["db-1.db.default.svc.cluster.local"]),
     becomes("exec db-1 -- nslookup db-2.db.default.svc.cluster.local", &["10.42."]),
@@ -111,7 +107,7 @@ fn pods_have_names_that_last_and_every_node_its_own() {
     let sandbox = Sandbox::start("sets", 2).unwrap();
     let kubectl = sandbox.newest("node-1");
     let mut steps = Steps::new();
-    steps.step("pods with names, in order; one on each node; claims are told to be missing", || all(MADE, &kubectl));
+    steps.step("pods with names, in order; one on each node", || all(MADE, &kubectl));
     steps.step("fewer and more, from the highest and from the lowest", || all(SCALED, &kubectl));
     steps.step("rolled out, in part, undone", || all(ROLLED, &kubectl));
     steps.step("a drain leaves each node its own", || all(DRAINED, &kubectl));
