@@ -315,7 +315,6 @@ pub const GROUPS: &[Group] = &[
     Group { name: "policy", versions: &["v1"] },
     Group { name: "storage.k8s.io", versions: &["v1"] },
     Group { name: "scheduling.k8s.io", versions: &["v1"] },
-    Group { name: "storage.k8s.io", versions: &["v1"] },
     Group { name: "coordination.k8s.io", versions: &["v1"] },
     Group { name: "discovery.k8s.io", versions: &["v1"] },
 ];
@@ -363,7 +362,6 @@ pub const KINDS: &[&Kind] = &[
     &pod_disruption_budget::POD_DISRUPTION_BUDGET,
     &storage_class::STORAGE_CLASS,
     &priority_class::PRIORITY_CLASS,
-    &storage_class::STORAGE_CLASS,
     &lease::LEASE,
     &endpoint_slice::ENDPOINT_SLICE,
 ];

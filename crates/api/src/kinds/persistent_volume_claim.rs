@@ -18,12 +18,12 @@ use super::{
 };
 use crate::{field::Path, quantity::Quantity};
 
+pub mod index;
+
 mod update;
 mod validate;
 
 pub(super) use validate::{spec as validate_spec, template as validate_template};
-
-pub mod index;
 
 const TYPE: &str = "io.k8s.api.core.v1.PersistentVolumeClaim";
 

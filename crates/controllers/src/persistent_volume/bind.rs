@@ -9,7 +9,6 @@ use api::{
     },
     meta,
 };
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{Action, workload::write_status};
@@ -19,12 +18,12 @@ const YES: &str = "yes";
 
 /// The next writes that bring a claim and a volume together: first the volume says so, then the claim, then the claim's
 /// status. Each causes the run that decides on the next.
-pub(super) fn bind(claim: &Value, volume: &Value, now: Timestamp) -> Vec<Action> {
+pub(super) fn bind(claim: &Value, volume: &Value) -> Vec<Action> {
     if let Some(update) = claimed(volume, claim) {
         return vec![update];
     }
     let own = filled(claim, volume).or_else(|| claim_phase(claim, "Bound", Some(volume)));
-    volume_phase(volume, "Bound", "", now).into_iter().chain(own).collect()
+    volume_phase(volume, "Bound", "").into_iter().chain(own).collect()
 }
 
 /// A volume that says whose it is.
@@ -89,11 +88,11 @@ pub(super) fn annotate(object: &mut Value, key: &str, value: Option<&str>) {
 }
 
 /// A volume in this phase, and why.
-pub(super) fn volume_phase(volume: &Value, phase: &str, message: &str, now: Timestamp) -> Option<Action> {
+pub(super) fn volume_phase(volume: &Value, phase: &str, message: &str) -> Option<Action> {
     if text(volume, "/status/phase") == phase {
         return None;
     }
-    let mut status = json!({ "phase": phase, "lastPhaseTransitionTime": meta::time(now) });
+    let mut status = json!({ "phase": phase });
     if !message.is_empty() {
         status["message"] = message.into();
     }

@@ -47,7 +47,7 @@ impl Run<'_> {
         let delays = class.as_ref().is_some_and(|class| provision::delays(class));
         if let Some(volume) = self.choose(claim, name, delays) {
             self.taken.insert(meta::name(&volume).to_owned());
-            return plan(bind::bind(claim, &volume, self.now));
+            return plan(bind::bind(claim, &volume));
         }
         if let Some(update) = self.with_default_class(claim) {
             return plan(vec![update]);
@@ -106,7 +106,7 @@ impl Run<'_> {
         }
         if free || fit::is_for(&volume, claim) {
             self.taken.insert(name.to_owned());
-            return bind::bind(claim, &volume, self.now);
+            return bind::bind(claim, &volume);
         }
         let why = warning(claim, "FailedBinding", format!("volume \"{name}\" already bound to a different claim."));
         match meta::annotation(claim, BOUND_BY_CONTROLLER) {
@@ -129,7 +129,7 @@ impl Run<'_> {
         };
         let free = volume.pointer("/spec/claimRef").is_none_or(Value::is_null);
         if free || text(&volume, "/spec/claimRef/uid") == meta::uid(claim) {
-            return bind::bind(claim, &volume, self.now);
+            return bind::bind(claim, &volume);
         }
         lost(claim, "ClaimMisbound", "Two claims are bound to the same volume, this one is bound incorrectly")
     }

@@ -12,7 +12,6 @@ use api::{
     },
     meta,
 };
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{bind, local, warning};
@@ -24,16 +23,16 @@ pub(super) fn is_ours(volume: &Value) -> bool {
 }
 
 /// What becomes of a released volume.
-pub(super) fn reclaim(view: &dyn View, volume: &Value, now: Timestamp) -> Vec<Action> {
+pub(super) fn reclaim(view: &dyn View, volume: &Value) -> Vec<Action> {
     if is_ours(volume) && meta::is_being_deleted(volume) {
-        return forget(view, volume, now);
+        return forget(view, volume);
     }
     match text(volume, "/spec/persistentVolumeReclaimPolicy") {
         "Retain" => Vec::new(),
-        "Recycle" => failed(volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!", now),
-        "Delete" if is_ours(volume) => forget(view, volume, now),
-        "Delete" => undeletable(volume).map(|why| failed(volume, FAILED, &why, now)).unwrap_or_default(),
-        _ => failed(volume, "VolumeUnknownReclaimPolicy", "Volume has unrecognized PersistentVolumeReclaimPolicy", now),
+        "Recycle" => failed(volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!"),
+        "Delete" if is_ours(volume) => forget(view, volume),
+        "Delete" => undeletable(volume).map(|why| failed(volume, FAILED, &why)).unwrap_or_default(),
+        _ => failed(volume, "VolumeUnknownReclaimPolicy", "Volume has unrecognized PersistentVolumeReclaimPolicy"),
     }
 }
 
@@ -54,26 +53,26 @@ fn undeletable(volume: &Value) -> Option<String> {
 }
 
 /// The way of one of ours: its deletion begins, its data goes where it is to, its finalizer is taken off.
-pub(super) fn forget(view: &dyn View, volume: &Value, now: Timestamp) -> Vec<Action> {
+pub(super) fn forget(view: &dyn View, volume: &Value) -> Vec<Action> {
     let is_held = meta::finalizers(volume).any(|one| one == REMOVE_DATA);
     let is_kept = text(volume, "/spec/persistentVolumeReclaimPolicy") != "Delete";
     match (meta::is_being_deleted(volume), is_held) {
         (true, false) => Vec::new(),
         (true, true) if is_kept => let_go(volume).into_iter().collect(),
-        (true, true) => let_go(volume).map(|then| removed(view, volume, then, now)).unwrap_or_default(),
+        (true, true) => let_go(volume).map(|then| removed(view, volume, then)).unwrap_or_default(),
         (false, true) => vec![delete(volume)],
-        (false, false) => removed(view, volume, delete(volume), now),
+        (false, false) => removed(view, volume, delete(volume)),
     }
 }
 
 /// The data's removal and what comes after it. That it failed before is told first.
-fn removed(view: &dyn View, volume: &Value, then: Action, now: Timestamp) -> Vec<Action> {
-    let told = view.failure().map(|why| failed(volume, FAILED, why, now)).filter(|told| !told.is_empty());
+fn removed(view: &dyn View, volume: &Value, then: Action) -> Vec<Action> {
+    let told = view.failure().map(|why| failed(volume, FAILED, why)).filter(|told| !told.is_empty());
     if let Some(told) = told {
         return told;
     }
     let Some(node) = local::node_of(volume) else {
-        return failed(volume, FAILED, "nodeAffinity does not name a node by kubernetes.io/hostname", now);
+        return failed(volume, FAILED, "nodeAffinity does not name a node by kubernetes.io/hostname");
     };
     let handle = text(volume, "/spec/csi/volumeHandle").to_owned();
     vec![Action::RemoveData { node: node.to_owned(), handle }.then(then)]
@@ -94,7 +93,7 @@ fn let_go(volume: &Value) -> Option<Action> {
 }
 
 /// A volume that is in nobody's hands, and why; told once.
-fn failed(volume: &Value, reason: &'static str, why: &str, now: Timestamp) -> Vec<Action> {
-    let update = bind::volume_phase(volume, "Failed", why, now);
+fn failed(volume: &Value, reason: &'static str, why: &str) -> Vec<Action> {
+    let update = bind::volume_phase(volume, "Failed", why);
     update.map(|update| update.then(warning(volume, reason, why))).into_iter().collect()
 }

@@ -26,7 +26,7 @@ impl Run<'_> {
         match text(&claim, "/spec/volumeName") {
             // The claim's own run completes the binding.
             "" => differs(volume, &claim),
-            has if has == meta::name(volume) => bind::volume_phase(volume, "Bound", "", self.now).into_iter().collect(),
+            has if has == meta::name(volume) => bind::volume_phase(volume, "Bound", "").into_iter().collect(),
             _ if is_for_one_claim(volume) => self.released(volume),
             _ => bind::freed(volume).into_iter().collect(),
         }
@@ -35,16 +35,16 @@ impl Run<'_> {
     /// A volume that no claim has, though it may be meant for one.
     fn free(&self, volume: &Value) -> Vec<Action> {
         if meta::is_being_deleted(volume) && reclaim::is_ours(volume) {
-            return reclaim::forget(self.view, volume, self.now);
+            return reclaim::forget(self.view, volume);
         }
-        bind::volume_phase(volume, "Available", "", self.now).into_iter().collect()
+        bind::volume_phase(volume, "Available", "").into_iter().collect()
     }
 
     /// A volume whose claim is gone: first everybody can see so, then it goes as it is to.
     fn released(&self, volume: &Value) -> Vec<Action> {
         match text(volume, "/status/phase") {
-            "Released" | "Failed" => reclaim::reclaim(self.view, volume, self.now),
-            _ => bind::volume_phase(volume, "Released", "", self.now).into_iter().collect(),
+            "Released" | "Failed" => reclaim::reclaim(self.view, volume),
+            _ => bind::volume_phase(volume, "Released", "").into_iter().collect(),
         }
     }
 }
