@@ -240,6 +240,22 @@ fn sources_tell_of_each_field_they_lack() {
 }
 
 #[test]
+fn mount_options_in_an_annotation_are_for_some_sources() {
+    let check = |change: Value, expect: &[&str]| {
+        let mut volume = made(&change);
+        volume["metadata"]["annotations"] = json!({ warnings::MOUNT_OPTIONS: "ro" });
+        assert_eq!(told(|errors| (KIND.hooks.validate)(&volume, errors)), expect, "{change}");
+    };
+    check(json!({ "hostPath": null, "nfs": { "server": "a", "path": "/b" } }), &[]);
+    check(
+        json!({}),
+        &[
+            "metadata.annotations.volume.beta.kubernetes.io/mount-options: Forbidden: may not specify mount options for this volume type",
+        ],
+    );
+}
+
+#[test]
 fn what_and_where_it_is_stays() {
     let csi = |fields: Value| json!({ "hostPath": null, "csi": fields });
     check_update(json!({}), json!({ "capacity": { "storage": "2Gi" }, "storageClassName": "a" }), &[]);

@@ -17,6 +17,7 @@ use super::{
         read::{entries, items, text},
     },
     modes,
+    warnings::MOUNT_OPTIONS,
 };
 use crate::{
     field::{Errors, Path},
@@ -77,6 +78,19 @@ pub(super) fn whole(object: &Value, errors: &mut Errors) {
     modes::check_class(spec, "storageClassName", &SPEC, errors);
     modes::check_volume_mode(spec, &SPEC, errors);
     attributes(spec, errors);
+    options(object, spec, errors);
+}
+
+/// Options of a mount in an annotation are for the sources that had them before there was a field.
+fn options(object: &Value, spec: &Value, errors: &mut Errors) {
+    const NEVER: &[&str] =
+        &["hostPath", "flocker", "fc", "flexVolume", "portworxVolume", "scaleIO", "local", "storageos", "csi"];
+    let known = SOURCES.iter().any(|(field, ..)| !NEVER.contains(field) && given(spec, field).is_some());
+    if !known && meta::annotation(object, MOUNT_OPTIONS).is_some() {
+        let metadata = Path::new("metadata");
+        let path = metadata.child("annotations");
+        errors.forbidden(&path.child(MOUNT_OPTIONS), "may not specify mount options for this volume type");
+    }
 }
 
 fn capacity(spec: &Value, errors: &mut Errors) {

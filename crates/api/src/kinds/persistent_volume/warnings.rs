@@ -11,11 +11,12 @@ use super::{
 };
 use crate::{field::Path, meta};
 
+/// Annotation: how it is to be mounted.
+pub(super) const MOUNT_OPTIONS: &str = "volume.beta.kubernetes.io/mount-options";
+
 /// Annotations that became fields.
-const ANNOTATIONS: &[(&str, &str, &str)] = &[
-    (CLASS_ANNOTATION, "v1.8", "storageClassName"),
-    ("volume.beta.kubernetes.io/mount-options", "v1.31", "mountOptions"),
-];
+const ANNOTATIONS: &[(&str, &str, &str)] =
+    &[(CLASS_ANNOTATION, "v1.8", "storageClassName"), (MOUNT_OPTIONS, "v1.31", "mountOptions")];
 
 /// Sources that nothing mounts any more: the field, what messages call it, since when it was to go, and since when it is gone.
 const GONE: &[(&str, &str, &str, &str)] = &[
