@@ -122,8 +122,6 @@ const STORAGE: &[Row] = &[
     row("explain pvc.spec.volumeName", &["VERSION:", "volumeName"]),
     row("explain pv.spec.claimRef", &["VERSION:", "claimRef"]),
     row("explain sc.volumeBindingMode", &["VERSION:", "volumeBindingMode"]),
-    row("patch -n NS pvc data --type=merge -p '{\"metadata\":{\"finalizers\":null}}'", &["patched"]),
-    row("patch pv disk-NS --type=merge -p '{\"metadata\":{\"finalizers\":null}}'", &["patched"]),
     row("delete -n NS pvc --all --timeout=60s", &["deleted"]),
     row("delete pv/disk-NS sc/slow-NS --timeout=60s", &["persistentvolume", "storageclass", "deleted"]),
 ];
