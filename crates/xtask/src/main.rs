@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod codegen;
 mod demo;
+mod fuzz;
 mod kubectl;
 mod soak;
 mod system;
@@ -42,6 +43,8 @@ enum Xtask {
     Bench(bench::Options),
     /// Break five nodes on this machine for hours while clients write, read and watch, and judge what they saw
     Soak(soak::Options),
+    /// Feed every parser of strangers' bytes with what reaches more and more of it, and tell what breaks
+    Fuzz(fuzz::Options),
     /// Check the rules of this code base: layers, file headers and sizes, tests without sleeps (under two seconds)
     Tidy,
     /// Write the tables derived from dependencies (type facts)
@@ -70,6 +73,7 @@ fn run(command: Xtask) -> Result<()> {
         Xtask::Demo { down } => demo::run(down),
         Xtask::Bench(options) => bench::run(&options),
         Xtask::Soak(options) => soak::run(&options),
+        Xtask::Fuzz(options) => fuzz::run(&options),
         Xtask::Tidy => tidy::run(&Workspace::load(Features::Default)?),
         Xtask::Codegen { check } => codegen::run(&Workspace::load(Features::All)?, check),
     }

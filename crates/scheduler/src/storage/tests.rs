@@ -71,11 +71,11 @@ fn told(snapshot: &ClusterSnapshot) -> String {
         Ok(found) => found,
         Err(why) => return why.everywhere.unwrap_or_else(|| format!("{:?}", why.reasons)),
     };
-    let choices = found.choices.iter().map(|choice| match choice {
+    let mut choices = found.choices.iter().map(|choice| match choice {
         Choice::Bind { volume, .. } => format!("{}: volume {volume}", found.node),
         Choice::Provision { .. } => format!("{}: make", found.node),
     });
-    choices.last().unwrap_or(found.node)
+    choices.next_back().unwrap_or(found.node)
 }
 
 #[test]
