@@ -140,7 +140,7 @@ async fn delete(
 /// Whether it happened is not known where it failed: it is asked for again.
 async fn remove_data(context: &Context, node: &str, handle: &str) -> Result<(), ApiError> {
     let removed = local_volumes::remove(context, node, handle).await;
-    removed.map_err(|error| ApiError::internal(error.to_string()))
+    removed.map_err(|error| ApiError::unavailable(error.to_string()))
 }
 
 async fn tell(hands: Hands<'_>, event: &Event) -> Result<(), ApiError> {
