@@ -69,6 +69,11 @@ async fn bind(admin: &Client, mut claim: Value) -> Value {
 #[tokio::test]
 async fn a_claim_that_names_no_class_is_of_the_default_one() {
     let (_server, admin) = cluster().await;
+    assert_eq!(
+        admin.create(CLAIM, "default", &claim("first", Value::Null)).await.unwrap()["spec"]["storageClassName"],
+        "local"
+    );
+    admin.delete(&STORAGE_CLASS, "", "local", &Value::Null).await.unwrap();
     let without = admin.create(CLAIM, "default", &claim("before", Value::Null)).await.unwrap();
     assert_eq!(without["spec"].get("storageClassName"), None);
     class(&admin, "other", false, false).await;
