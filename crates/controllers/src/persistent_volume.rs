@@ -17,7 +17,7 @@ use api::{
         },
         persistent_volume_claim::{PERSISTENT_VOLUME_CLAIM, index::WANTS},
         read::text,
-        storage_class::STORAGE_CLASS,
+        storage_class::{STORAGE_CLASS, is_default},
     },
     meta,
 };
@@ -80,7 +80,7 @@ fn of_claim(change: &dyn Change, keys: &mut Vec<Key>) {
 /// A class concerns the claims that wait for one of its volumes, and as the default one those of none.
 fn of_class(change: &dyn Change, keys: &mut Vec<Key>) {
     keys.push(class_key(change.name()));
-    if change.after().is_some_and(|class| provision::is_default(&class)) {
+    if change.after().is_some_and(|class| is_default(&class)) {
         keys.push(class_key(""));
     }
 }

@@ -2,6 +2,8 @@
 //! <https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/storage-class-v1/>; its checks are in
 //! `validate`.
 
+use std::{borrow::Borrow, cmp::Reverse};
+
 use serde_json::Value;
 
 use super::{
@@ -75,11 +77,12 @@ pub fn is_default(class: &Value) -> bool {
 
 /// The class of claims that name none: the newest of those that say so.
 #[must_use]
-pub fn default_of(classes: impl IntoIterator<Item = Value>) -> Option<Value> {
-    let created = |class: &Value| text(class, "/metadata/creationTimestamp").to_owned();
-    let newest = |one: &Value, other: &Value| created(other).cmp(&created(one));
-    let classes = classes.into_iter().filter(is_default);
-    classes.min_by(|one, other| newest(one, other).then_with(|| meta::name(one).cmp(meta::name(other))))
+pub fn default_of<C: Borrow<Value>>(classes: impl IntoIterator<Item = C>) -> Option<C> {
+    let rank = |class: &C| {
+        let class = class.borrow();
+        (Reverse(meta::creation_timestamp(class).to_owned()), meta::name(class).to_owned())
+    };
+    classes.into_iter().filter(|class| is_default(class.borrow())).min_by_key(rank)
 }
 
 fn name(class: &Value) -> String {

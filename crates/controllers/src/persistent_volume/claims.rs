@@ -7,7 +7,7 @@ use api::{
         persistent_volume_claim::{BIND_COMPLETED, BOUND_BY_CONTROLLER, PERSISTENT_VOLUME_CLAIM, SELECTED_NODE},
         pod::{self, POD},
         read::{items, text},
-        storage_class::STORAGE_CLASS,
+        storage_class::{STORAGE_CLASS, default_of},
     },
     meta,
     quantity::Quantity,
@@ -77,7 +77,7 @@ impl Run<'_> {
             return None;
         }
         let mut new = claim.clone();
-        new["spec"]["storageClassName"] = meta::name(&*provision::default_class(self.view)?).into();
+        new["spec"]["storageClassName"] = meta::name(&*default_of(self.view.list(&STORAGE_CLASS, ""))?).into();
         bind::changed(&PERSISTENT_VOLUME_CLAIM, claim, new)
     }
 

@@ -1,23 +1,18 @@
 //! Who makes the volume of a claim for which there is none, and the classes that tell.
 //! Spec: <https://kubernetes.io/docs/concepts/storage/dynamic-provisioning/>.
 
-use std::cmp::Reverse;
-
 use api::{
     kinds::{
         persistent_volume_claim::{PERSISTENT_VOLUME_CLAIM, STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA},
         read::text,
-        storage_class::{DEFAULT_ANNOTATION, LOCAL, STORAGE_CLASS},
+        storage_class::LOCAL,
     },
     meta,
 };
 use serde_json::Value;
 
 use super::{Run, bind, claims::pending, local, normal, plan, warning};
-use crate::{Plan, View, view::Object};
-
-/// As [`DEFAULT_ANNOTATION`], of old.
-const DEFAULT_BETA: &str = "storageclass.beta.kubernetes.io/is-default-class";
+use crate::Plan;
 
 /// Start of the names of provisioners that were part of Kubernetes: none is here.
 const BUILT_IN: &str = "kubernetes.io/";
@@ -25,17 +20,6 @@ const BUILT_IN: &str = "kubernetes.io/";
 /// Whether a class's volumes are chosen or made only once a pod needs them.
 pub(super) fn delays(class: &Value) -> bool {
     text(class, "/volumeBindingMode") == "WaitForFirstConsumer"
-}
-
-/// Whether claims that name no class get this one.
-pub(super) fn is_default(class: &Value) -> bool {
-    [DEFAULT_ANNOTATION, DEFAULT_BETA].iter().any(|key| meta::annotation(class, key) == Some("true"))
-}
-
-/// The newest default class.
-pub(super) fn default_class(view: &dyn View) -> Option<Object> {
-    let classes = view.list(&STORAGE_CLASS, "").filter(|class| is_default(class));
-    classes.min_by_key(|class| (Reverse(meta::creation_timestamp(class).to_owned()), meta::name(class).to_owned()))
 }
 
 impl Run<'_> {

@@ -70,8 +70,10 @@ impl<'a> Wish<'a> {
 
     /// What every volume must be, also one that somebody chose.
     fn could_hold(&self, volume: &Value) -> bool {
+        let attributes = |object| text(object, "/spec/volumeAttributesClassName");
         size(volume, "/spec/capacity/storage") >= self.size
             && mode(volume) == mode(self.claim)
+            && attributes(volume) == attributes(self.claim)
             && !meta::is_being_deleted(volume)
     }
 
