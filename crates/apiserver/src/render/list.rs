@@ -13,8 +13,12 @@ use crate::{
     pipeline::Items,
 };
 
-/// Bytes made at a time; an answer that fits is sent with its length.
-const CHUNK_BYTES: usize = 256 << 10;
+/// Bytes of an answer that is sent whole, with its length.
+const WHOLE_BYTES: usize = 128 << 10;
+
+/// Bytes made at a time of a larger one. The HTTP library keeps up to 16 pieces ready for a slow client, so that this bounds
+/// what a list under way takes.
+pub(super) const CHUNK_BYTES: usize = 8 << 10;
 
 impl Renderer {
     /// A list, whole or in chunks.
@@ -87,10 +91,10 @@ impl Chunks {
         if self.done {
             return None;
         }
-        let bound: usize = self.items.records[self.at..].iter().map(|r| r.body.rendered_bound() + 1).take(1024).sum();
+        let bytes = if self.at == 0 { WHOLE_BYTES } else { CHUNK_BYTES };
         let mut out = self.head.take().unwrap_or_default();
-        out.reserve(bound.min(CHUNK_BYTES) + 1024);
-        while out.len() < CHUNK_BYTES {
+        out.reserve(self.bound(bytes) + 1024);
+        while out.len() < bytes {
             let Some(record) = self.items.records.get(self.at) else {
                 out.extend_from_slice(b"]}\n");
                 self.done = true;
@@ -103,5 +107,17 @@ impl Chunks {
             self.at += 1;
         }
         Some(out.into())
+    }
+
+    /// What the next records take at most, up to a number of bytes.
+    fn bound(&self, bytes: usize) -> usize {
+        let mut all = 0;
+        for record in &self.items.records[self.at..] {
+            if all >= bytes {
+                break;
+            }
+            all += record.body.rendered_bound() + 1;
+        }
+        all.min(bytes)
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use store::{Record, Revision};
 
-use super::{Renderer, list_metadata};
+use super::{Renderer, list::CHUNK_BYTES, list_metadata};
 use crate::{
     cache::Form,
     http::{accept::Shape, body::ReplyBody},
@@ -16,8 +16,8 @@ use crate::{
     pipeline::Items,
 };
 
-/// Bytes made at a time, before others have their turn; a list that fits is sent with its length.
-const CHUNK_BYTES: usize = 256 << 10;
+/// Bytes of messages made at a time, before others have their turn; a list that fits is sent with its length.
+const TURN_BYTES: usize = 256 << 10;
 
 impl Renderer {
     /// One stored object. It is not shared: what a dry run would have stored has the name and revision of what is stored.
@@ -84,7 +84,7 @@ impl List {
     fn make(&mut self) -> bool {
         let mut made = 0;
         while let Some(record) = self.items.records.get(self.messages.len()) {
-            if made >= CHUNK_BYTES {
+            if made >= TURN_BYTES {
                 return false;
             }
             let message = self.renderer.message(record);
