@@ -26,8 +26,8 @@ use super::store::PodStore;
 use crate::host::Handle;
 use crate::node_api::{Api, Mirror};
 
-/// What a pod may refer to: kind, namespace, name.
-type Name = (&'static str, String, String);
+/// What a pod may refer to: kind, namespace, name, and the pod where it is followed for that pod alone.
+type Name = (&'static str, String, String, Uid);
 
 /// One object that is followed.
 struct Followed {
@@ -47,6 +47,8 @@ pub struct Watched {
     api: Api,
     services: Mirror,
     last_known: Arc<PodStore>,
+    /// Pods from before this process: what they refer to may be as it was then.
+    old: BTreeSet<Uid>,
     /// Something became known or changed.
     changed: Arc<Notify>,
     followed: Mutex<BTreeMap<Name, Followed>>,
@@ -62,7 +64,16 @@ impl std::fmt::Debug for Watched {
 impl Watched {
     /// Nothing is followed yet but Services.
     pub fn new(api: Api, services: Mirror, last_known: Arc<PodStore>) -> Self {
-        Self { api, services, last_known, changed: Arc::default(), followed: Mutex::default(), handle: Arc::default() }
+        let old = last_known.uids().into_iter().collect();
+        Self {
+            api,
+            services,
+            last_known,
+            old,
+            changed: Arc::default(),
+            followed: Mutex::default(),
+            handle: Arc::default(),
+        }
     }
 
     /// Whom to wake when an object changes.
@@ -78,8 +89,9 @@ impl Watched {
         let mut wanted = |kind: &'static Kind, namespace: &str, names: &BTreeSet<String>| {
             let mut found = BTreeMap::new();
             for name in names {
-                found.insert(name.clone(), self.one(kind, namespace, name, &pod.metadata.uid));
-                used.insert((kind.plural, namespace.to_owned(), name.clone()));
+                let key = self.key(kind, namespace, name, &pod.metadata.uid);
+                found.insert(name.clone(), self.one(kind, &key, pod));
+                used.insert(key);
             }
             found
         };
@@ -103,7 +115,7 @@ impl Watched {
     /// All that is followed, as it is now known.
     pub fn objects(&self) -> Vec<Arc<Value>> {
         let followed = self.followed.lock();
-        let objects = followed.iter().filter_map(|((_, namespace, name), one)| one.mirror.get(namespace, name));
+        let objects = followed.iter().filter_map(|((_, namespace, name, _), one)| one.mirror.get(namespace, name));
         objects.chain(self.services.list()).collect()
     }
 
@@ -123,14 +135,23 @@ impl Watched {
         Some(wanted.map(|service| (**service).clone()).collect())
     }
 
-    fn one(&self, kind: &'static Kind, namespace: &str, name: &str, uid: &str) -> Reference {
-        let key = (kind.plural, namespace.to_owned(), name.to_owned());
+    /// A claim of the same name may be another one by the time the next pod comes: what a pod is to keep its data in is
+    /// looked up for it alone.
+    fn key(&self, kind: &Kind, namespace: &str, name: &str, uid: &str) -> Name {
+        let shared = ![PERSISTENT_VOLUME_CLAIM.plural, PERSISTENT_VOLUME.plural].contains(&kind.plural);
+        let pod = if shared { String::new() } else { uid.to_owned() };
+        (kind.plural, namespace.to_owned(), name.to_owned(), pod)
+    }
+
+    fn one(&self, kind: &'static Kind, key: &Name, pod: &Pod) -> Reference {
+        let ((_, namespace, name, own), uid) = (key, &pod.metadata.uid);
         let mut followed = self.followed.lock();
-        let entry = followed.entry(key).or_insert_with(|| self.follow(kind, namespace, name));
+        let entry = followed.entry(key.clone()).or_insert_with(|| self.follow(kind, key, pod));
         entry.users.lock().insert(uid.to_owned());
         match (entry.mirror.get(namespace, name), entry.mirror.synced()) {
             (Some(object), _) => Reference::Found((*object).clone()),
             (None, true) => Reference::Missing,
+            (None, false) if !own.is_empty() && !self.old.contains(uid) => Reference::Unknown,
             (None, false) => match self.last_known.object(kind.kind, namespace, name) {
                 Some(object) => Reference::Found((*object).clone()),
                 None => Reference::Unknown,
@@ -138,9 +159,12 @@ impl Watched {
         }
     }
 
-    fn follow(&self, kind: &'static Kind, namespace: &str, name: &str) -> Followed {
+    /// What is followed for one pod is no older than the pod: its claims were bound before it was.
+    fn follow(&self, kind: &'static Kind, (_, namespace, name, own): &Name, pod: &Pod) -> Followed {
         let selector = format!("metadata.name={name}");
-        let mirror = Mirror::start(self.api.clone(), kind, namespace, &[("fieldSelector", &selector)]);
+        let since = pod.metadata.resource_version.parse().ok().filter(|_| !own.is_empty());
+        let parameters = [("fieldSelector", selector.as_str())];
+        let mirror = Mirror::start_from(self.api.clone(), kind, namespace, &parameters, since);
         let users = Arc::new(Mutex::new(BTreeSet::new()));
         let task =
             tokio::spawn(tell(mirror.clone(), users.clone(), self.handle.clone(), self.changed.clone())).abort_handle();

@@ -89,21 +89,25 @@ impl Changes {
 impl Mirror {
     /// Starts to follow a collection; `parameters` as in a URL (`fieldSelector`, `labelSelector`).
     pub fn start(api: Api, kind: &'static Kind, namespace: &str, parameters: &[(&str, &str)]) -> Self {
+        Self::start_from(api, kind, namespace, parameters, None)
+    }
+
+    /// The same, of a state that is no older than a revision.
+    pub fn start_from(
+        api: Api,
+        kind: &'static Kind,
+        namespace: &str,
+        parameters: &[(&str, &str)],
+        seen: Option<u64>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             objects: RwLock::default(),
             synced: watch::Sender::new(false),
             followers: Mutex::default(),
         });
         let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let follow = Follow {
-            api,
-            kind,
-            namespace: namespace.to_owned(),
-            parameters,
-            shared: shared.clone(),
-            seen: None,
-            refused: 0,
-        };
+        let follow =
+            Follow { api, kind, namespace: namespace.to_owned(), parameters, shared: shared.clone(), seen, refused: 0 };
         Self { shared, _task: Arc::new(Ending(tokio::spawn(follow.run()))) }
     }
 

@@ -47,6 +47,8 @@ pub struct Metadata {
     pub namespace: String,
     /// Uid.
     pub uid: String,
+    /// As it was when it was read: a revision of the store.
+    pub resource_version: String,
     /// Generation, copied to `observedGeneration`.
     pub generation: i64,
     /// When it was made.
