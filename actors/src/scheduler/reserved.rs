@@ -22,8 +22,6 @@ pub(super) struct Reservation {
     pub(super) node: String,
     /// What was chosen for its claims.
     pub(super) choices: Vec<Choice>,
-    /// That is written.
-    pub(super) written: bool,
     /// Until when it waits.
     until: Duration,
 }
@@ -45,12 +43,12 @@ impl Reserved {
             self.by_claim.entry(choice.claim().to_owned()).or_default().insert(key.to_owned());
         }
         self.timed.insert((until, key.to_owned()));
-        self.pods.insert(key.to_owned(), Reservation { waiting, node, choices, written: false, until });
+        self.pods.insert(key.to_owned(), Reservation { waiting, node, choices, until });
     }
 
     /// A pod that waits.
-    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Reservation> {
-        self.pods.get_mut(key)
+    pub(super) fn get(&self, key: &str) -> Option<&Reservation> {
+        self.pods.get(key)
     }
 
     /// A pod waits no longer.

@@ -75,8 +75,8 @@ impl Helped {
 /// Writing that ended.
 enum Ended {
     Bound(Bound),
-    /// What was chosen for the claims of a pod.
-    Chosen(String, Result<(), Error>),
+    /// What was chosen for claims.
+    Chosen(Vec<String>, Result<(), Error>),
 }
 
 /// A binding that ended.
@@ -240,24 +240,24 @@ impl Round {
 
     /// Has written what was chosen for a pod's claims; it is bound once they are.
     fn choose(&mut self, key: String, waiting: Waiting, node: String, choices: Vec<Choice>) {
-        let claims = self.promise(&choices, &node);
+        let todo = self.promise(&choices, &node);
+        let claims = choices.iter().map(|choice| choice.claim().to_owned()).collect();
         self.reserved.add(&key, waiting, node.clone(), choices, self.now());
         let hands = self.hands.clone();
         self.binds.spawn(async move {
-            for (claim, volume) in &claims {
+            for (claim, volume) in &todo {
                 if let Err(error) = hands.choose(claim, volume.as_ref(), &node).await {
-                    return Ended::Chosen(key, Err(error));
+                    return Ended::Chosen(claims, Err(error));
                 }
             }
-            Ended::Chosen(key, Ok(()))
+            Ended::Chosen(claims, Ok(()))
         });
     }
 
     fn ended(&mut self, ended: Ended) {
         match ended {
             Ended::Bound(bound) => self.bound(bound),
-            Ended::Chosen(key, Ok(())) => self.written(&key),
-            Ended::Chosen(key, Err(error)) => self.give_up(&key, &error.to_string()),
+            Ended::Chosen(claims, result) => self.chosen(&claims, &result),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The part of a [`Round`] that is about storage: claims, volumes and classes, and the pods that wait for them.
 
+use std::collections::BTreeSet;
+
 use api::kinds::persistent_volume_claim::SELECTED_NODE;
 use api::kinds::read::text;
 use api::meta;
@@ -8,6 +10,7 @@ use serde_json::Value;
 
 use super::reserved::Reservation;
 use super::round::Round;
+use crate::host::Error;
 
 impl Round {
     pub(super) fn hear_class(&mut self, name: &str, object: Option<&Value>) {
@@ -38,10 +41,11 @@ impl Round {
         }
     }
 
-    /// Keeps what was chosen from others; the claims as they are, and the volume of each that has one.
+    /// Keeps what was chosen from others. What of it is to be written, for no other pod has it written: the claims as they
+    /// are, and the volume of each that has one.
     pub(super) fn promise(&mut self, choices: &[Choice], node: &str) -> Vec<(Value, Option<Value>)> {
         let storage = &mut self.snapshot.storage;
-        storage.promise(choices, node);
+        let news: Vec<&Choice> = choices.iter().filter(|choice| storage.promise(choice, node)).collect();
         let chosen = |choice: &Choice| {
             let volume = match choice {
                 Choice::Bind { volume, .. } => Some(storage.volume(volume)?.clone()),
@@ -49,21 +53,24 @@ impl Round {
             };
             Some((storage.claim(choice.claim())?.clone(), volume))
         };
-        choices.iter().filter_map(chosen).collect()
+        news.into_iter().filter_map(chosen).collect()
     }
 
-    /// What was chosen for a pod is written.
-    pub(super) fn written(&mut self, key: &str) {
-        if let Some(reservation) = self.reserved.get_mut(key) {
-            reservation.written = true;
-            self.go_on(key);
+    /// What was chosen for claims is written, or could not be: then no pod that waits for one of them gets its node.
+    pub(super) fn chosen(&mut self, claims: &[String], result: &Result<(), Error>) {
+        let waiting: BTreeSet<String> = claims.iter().flat_map(|claim| self.reserved.waiting_for(claim)).collect();
+        for pod in waiting {
+            match result {
+                Ok(()) => self.go_on(&pod),
+                Err(error) => self.give_up(&pod, &error.to_string()),
+            }
         }
     }
 
     /// Binds a pod once all its claims are bound, to volumes that its node reaches.
     fn go_on(&mut self, key: &str) {
         let storage = &self.snapshot.storage;
-        let Some(pod) = self.reserved.get_mut(key).filter(|pod| pod.written) else { return };
+        let Some(pod) = self.reserved.get(key) else { return };
         if !pod.choices.iter().all(|choice| storage.is_bound(choice.claim())) {
             return;
         }
@@ -78,7 +85,7 @@ impl Round {
     /// A pod waits for its volumes no longer.
     pub(super) fn release(&mut self, key: &str) -> Option<Reservation> {
         let gone = self.reserved.remove(key)?;
-        self.snapshot.storage.forget(&gone.choices);
+        gone.choices.iter().for_each(|choice| self.snapshot.storage.forget(choice));
         Some(gone)
     }
 

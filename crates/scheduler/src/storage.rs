@@ -32,10 +32,10 @@ pub struct Storage {
     /// Volumes that no claim has yet, by class.
     free: HashMap<String, BTreeSet<String>>,
     classes: HashMap<String, Class>,
-    /// Volumes about to be bound: the claim of each.
+    /// What is chosen for claims and not seen to be written yet.
+    promises: HashMap<String, Promise>,
+    /// Volumes of these: the claim of each.
     promised: HashMap<String, String>,
-    /// Claims whose volume is about to be made: the node of each.
-    chosen: HashMap<String, String>,
 }
 
 /// What is to be done about a claim before the pod that uses it is bound.
@@ -53,6 +53,15 @@ pub enum Choice {
         /// Namespace and name.
         claim: String,
     },
+}
+
+/// What is chosen for a claim.
+#[derive(Clone, Debug)]
+struct Promise {
+    choice: Choice,
+    node: String,
+    /// How many pods wait for it.
+    pods: usize,
 }
 
 impl Choice {
@@ -116,29 +125,35 @@ impl Storage {
         text(claim, "/status/phase") == "Bound" && self.volumes.contains_key(text(claim, "/spec/volumeName"))
     }
 
-    /// Keeps others from what is chosen for a pod on a node, until it is forgotten.
-    pub fn promise(&mut self, choices: &[Choice], node: &str) {
-        for choice in choices {
-            match choice {
-                Choice::Bind { claim, volume } => _ = self.promised.insert(volume.clone(), claim.clone()),
-                Choice::Provision { claim } => _ = self.chosen.insert(claim.clone(), node.to_owned()),
-            }
+    /// Keeps others from what is chosen for a pod on a node, until it is forgotten. Tells whether that is news: pods may
+    /// share a claim.
+    pub fn promise(&mut self, choice: &Choice, node: &str) -> bool {
+        if let Some(known) = self.promises.get_mut(choice.claim()) {
+            known.pods += 1;
+            return false;
         }
+        if let Choice::Bind { claim, volume } = choice {
+            self.promised.insert(volume.clone(), claim.clone());
+        }
+        let promise = Promise { choice: choice.clone(), node: node.to_owned(), pods: 1 };
+        self.promises.insert(choice.claim().to_owned(), promise);
+        true
     }
 
-    /// What was chosen is written, or will not be.
-    pub fn forget(&mut self, choices: &[Choice]) {
-        for choice in choices {
-            match choice {
-                Choice::Bind { volume, .. } => _ = self.promised.remove(volume),
-                Choice::Provision { claim } => _ = self.chosen.remove(claim),
-            }
+    /// A pod waits no longer for what was chosen.
+    pub fn forget(&mut self, choice: &Choice) {
+        let Some(known) = self.promises.get_mut(choice.claim()) else { return };
+        known.pods -= 1;
+        if known.pods == 0 {
+            self.promises.remove(choice.claim());
+            self.promised.retain(|_, claim| claim != choice.claim());
         }
     }
 
     /// The node on which a claim's volume is being made.
     fn node_of<'a>(&'a self, key: &str, claim: &'a Value) -> Option<&'a str> {
-        meta::annotation(claim, SELECTED_NODE).or_else(|| self.chosen.get(key).map(String::as_str))
+        let making = self.promises.get(key).filter(|known| matches!(known.choice, Choice::Provision { .. }));
+        meta::annotation(claim, SELECTED_NODE).or_else(|| making.map(|known| known.node.as_str()))
     }
 
     /// The class of a claim that waits for its first consumer.
@@ -147,12 +162,13 @@ impl Storage {
         self.classes.get(class(claim)?).filter(|class| class.waits && waits)
     }
 
-    /// The volumes that a claim might get.
-    fn candidates<'a>(&'a self, key: &str, claim: &Value) -> impl Iterator<Item = &'a Volume> {
+    /// The volumes that a claim might get: the one that is promised to it, else those that are to nobody.
+    fn candidates(&self, key: &str, claim: &Value) -> Vec<&Volume> {
+        if let Some(Choice::Bind { volume, .. }) = self.promises.get(key).map(|known| &known.choice) {
+            return self.volumes.get(volume).into_iter().collect();
+        }
         let names = self.free.get(class(claim).unwrap_or_default()).into_iter().flatten();
-        names
-            .filter(move |name| self.promised.get(*name).is_none_or(|other| other == key))
-            .map(|name| &self.volumes[name])
+        names.filter(|name| !self.promised.contains_key(*name)).map(|name| &self.volumes[name]).collect()
     }
 }
 

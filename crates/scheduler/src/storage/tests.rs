@@ -135,11 +135,35 @@ fn what_is_promised_is_not_given_twice() {
     let mut snapshot = cluster();
     snapshot.storage.set_claim("n/c", Some(claim("wait", "1Gi", &json!({}))));
     snapshot.storage.set_volume("v", Some(volume("v", "1Gi", "a", &json!({}))));
-    let taken = [Choice::Bind { claim: "n/other".into(), volume: "v".into() }];
-    snapshot.storage.promise(&taken, "a");
+    let taken = Choice::Bind { claim: "n/other".into(), volume: "v".into() };
+    assert!(snapshot.storage.promise(&taken, "a"));
     assert_eq!(told(&snapshot), "{\"node(s) didn't find available persistent volumes to bind\": 2}");
     snapshot.storage.forget(&taken);
     assert_eq!(told(&snapshot), "a: volume v");
+}
+
+#[test]
+fn pods_that_share_a_claim_share_what_is_chosen() {
+    let mut snapshot = cluster();
+    snapshot.storage.set_claim("n/c", Some(claim("wait", "1Gi", &json!({}))));
+    for (name, node) in [("u", "a"), ("v", "b"), ("w", "b")] {
+        snapshot.storage.set_volume(name, Some(volume(name, "1Gi", node, &json!({}))));
+    }
+    let chosen = Choice::Bind { claim: "n/c".into(), volume: "w".into() };
+    assert!(snapshot.storage.promise(&chosen, "b"));
+    assert_eq!(told(&snapshot), "b: volume w");
+    assert!(!snapshot.storage.promise(&chosen, "b"), "it is written once");
+    snapshot.storage.forget(&chosen);
+    assert_eq!(told(&snapshot), "b: volume w");
+    snapshot.storage.forget(&chosen);
+    assert_ne!(told(&snapshot), "b: volume w");
+    snapshot.storage.set_claim("n/c", Some(claim("make", "1Gi", &json!({}))));
+    let made = Choice::Provision { claim: "n/c".into() };
+    for node in ["a", "b"] {
+        snapshot.storage.promise(&made, node);
+        assert_eq!(told(&snapshot), format!("{node}: make"));
+        snapshot.storage.forget(&made);
+    }
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl<'a> Wants<'a> {
 
 impl<'a> Waiting<'a> {
     fn of(storage: &'a Storage, key: String, claim: &'a Value, class: &'a Class) -> Self {
-        let candidates = storage.candidates(&key, claim).collect();
+        let candidates = storage.candidates(&key, claim);
         let node = storage.node_of(&key, claim);
         Self { key, claim, class, candidates, node }
     }
