@@ -3,7 +3,6 @@
 //!
 //! Only voters may ask, as only they carry out what controllers decide.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use kubelet::volume::is_plain;
@@ -14,7 +13,10 @@ use tracing::info;
 
 use crate::context::Context;
 use crate::host::Error;
-use crate::kubelet::volumes::{kept, mounts::blocking};
+use crate::kubelet::{
+    machine::Places,
+    volumes::{kept, mounts::blocking},
+};
 
 /// The callee removes a volume; answered once it is gone.
 pub const REMOVE: Method = Method(0x210);
@@ -86,7 +88,7 @@ async fn remove_here(context: &Context, handle: &str) -> Result<(), Error> {
     if !is_plain(handle) {
         return Err(format!("{handle:?} is no volume of this node").into());
     }
-    let path: PathBuf = context.config.data_dir.join("volumes").join(handle);
+    let path = Places::within(&context.config.data_dir).volumes.join(handle);
     blocking(move || kept::remove(&path)).await?;
     info!(volume = handle, "volume removed");
     Ok(())

@@ -133,8 +133,7 @@ pub fn start(stage: &Stage, context: &Arc<Context>, tasks: &mut JoinSet<()>) -> 
 fn machine(context: &Arc<Context>, runtime: Arc<dyn ContainerRuntime>) -> Machine {
     let api = api(context);
     let data = absolute(&context.config.data_dir);
-    let at = |name: &str| data.join(name);
-    let places = Places { pods: at("pods"), logs: at("logs/pods"), volumes: at("volumes"), seccomp: at("seccomp") };
+    let places = Places::within(&data);
     let selector = format!("spec.nodeName={}", context.name);
     let services = Mirror::start(api.clone(), &SERVICE, "", &[]);
     let pods = Mirror::start(api.clone(), &POD, "", &[("fieldSelector", &selector)]);

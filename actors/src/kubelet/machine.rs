@@ -1,6 +1,6 @@
 //! What the parts of a kubelet share. Main type: [`Machine`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -33,6 +33,15 @@ pub struct Places {
     pub volumes: PathBuf,
     /// Folder of the profiles that `seccompProfile.localhostProfile` names: `<dataDir>/seccomp`.
     pub seccomp: PathBuf,
+}
+
+impl Places {
+    /// Those of a data directory.
+    #[must_use]
+    pub fn within(data: &Path) -> Self {
+        let at = |name: &str| data.join(name);
+        Self { pods: at("pods"), logs: at("logs/pods"), volumes: at("volumes"), seccomp: at("seccomp") }
+    }
 }
 
 /// What the parts of a kubelet share.

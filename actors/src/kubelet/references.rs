@@ -244,25 +244,4 @@ async fn tell(
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn pull_secrets_of_both_types_are_read() {
-        let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
-        let auths = json!({ "ghcr.io": { "username": "you", "password": "p" } });
-        let whole = encode(&json!({ "auths": auths }).to_string());
-        let config = json!({ "type": "kubernetes.io/dockerconfigjson", "data": { ".dockerconfigjson": whole } });
-        let legacy = json!({ "type": "kubernetes.io/dockercfg", "data": { ".dockercfg": encode(&auths.to_string()) } });
-        for secret in [config, legacy] {
-            let mut known = PullSecrets::default();
-            add(&mut known, &secret).unwrap();
-            let found: Vec<String> = known.find("ghcr.io/a/b").into_iter().map(|one| one.username).collect();
-            assert_eq!(found, ["you"]);
-            assert!(known.find("quay.io/a/b").is_empty());
-        }
-        assert!(add(&mut PullSecrets::default(), &json!({ "data": { ".dockerconfigjson": "!" } })).is_err());
-    }
-}
+mod tests;

@@ -45,8 +45,7 @@ async fn node() -> Node {
     let runtime = MemoryRuntime::default();
     runtime.add_image("busybox", ImageConfig { command: vec!["sh".into()], ..ImageConfig::default() });
     let (api, shared) = (cluster.here(), Arc::new(runtime.clone()) as Arc<dyn ContainerRuntime>);
-    let at = |name: &str| dir.path().join(name);
-    let places = Places { pods: at("pods"), logs: at("logs"), volumes: at("volumes"), seccomp: at("seccomp") };
+    let places = Places::within(dir.path());
     let services = Mirror::start(api.clone(), &SERVICE, "", &[]);
     let facts = NodeFacts {
         name: "n1".into(),

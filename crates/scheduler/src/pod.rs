@@ -3,6 +3,7 @@
 //! <https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers>.
 //! Leaves out: amounts that a resize under way holds beside the wanted ones.
 
+use api::kinds::pod::ephemeral_claim;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -213,7 +214,7 @@ impl Pod {
 
 impl raw::Volume {
     fn claim(&self, pod: &str) -> Option<(String, bool)> {
-        let made = || self.ephemeral.as_ref().map(|_| (format!("{pod}-{}", self.name), true));
+        let made = || self.ephemeral.as_ref().map(|_| (ephemeral_claim(pod, &self.name), true));
         self.persistent_volume_claim.as_ref().map(|one| (one.claim_name.clone(), false)).or_else(made)
     }
 }

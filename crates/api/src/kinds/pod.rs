@@ -110,7 +110,14 @@ pub fn claim_name(pod: &Value, volume: &Value) -> Option<String> {
         return Some(claim.to_owned());
     }
     let made = volume.get("ephemeral").is_some_and(Value::is_object);
-    made.then(|| format!("{}-{}", meta::name(pod), text(volume, "/name")))
+    made.then(|| ephemeral_claim(meta::name(pod), text(volume, "/name")))
+}
+
+/// The name of the claim that is made for an ephemeral volume of a pod.
+/// Spec: <https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#persistentvolumeclaim-naming>.
+#[must_use]
+pub fn ephemeral_claim(pod: &str, volume: &str) -> String {
+    format!("{pod}-{volume}")
 }
 
 /// Has it ended for good, by itself?

@@ -4,7 +4,10 @@
 use std::collections::{HashMap, HashSet};
 
 use api::{
-    kinds::read::{items, text},
+    kinds::{
+        pod::claim_name,
+        read::{items, text},
+    },
     meta,
 };
 use serde_json::Value;
@@ -110,7 +113,6 @@ const RESOURCES: &[&str] = &["pods", "secrets", "configmaps", "serviceaccounts",
 const VOLUME_USES: &[(&str, &str)] = &[
     ("/secret/secretName", "secrets"),
     ("/configMap/name", "configmaps"),
-    ("/persistentVolumeClaim/claimName", "persistentvolumeclaims"),
     ("/csi/nodePublishSecretRef/name", "secrets"),
     ("/flexVolume/secretRef/name", "secrets"),
     ("/cephfs/secretRef/name", "secrets"),
@@ -139,8 +141,8 @@ pub(super) fn uses(pod: &Value) -> HashSet<Use> {
             note("secrets", text(source, "/secret/name"));
             note("configmaps", text(source, "/configMap/name"));
         }
-        if volume.get("ephemeral").is_some_and(Value::is_object) {
-            note("persistentvolumeclaims", &format!("{}-{}", meta::name(pod), text(volume, "/name")));
+        if let Some(claim) = claim_name(pod, volume) {
+            note("persistentvolumeclaims", &claim);
         }
     }
     let containers = ["/spec/containers", "/spec/initContainers", "/spec/ephemeralContainers"];

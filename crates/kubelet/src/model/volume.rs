@@ -1,5 +1,6 @@
 //! Volumes of a pod. Main type: [`Volume`]. Kinds that need a driver are read as none.
 
+use api::kinds::pod::ephemeral_claim;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -34,7 +35,7 @@ impl Volume {
     /// The claim that it is of in a pod of this name, and whether that one is made for the pod.
     #[must_use]
     pub fn claim(&self, pod: &str) -> Option<(String, bool)> {
-        let made = || self.ephemeral.as_ref().map(|_| (format!("{pod}-{}", self.name), true));
+        let made = || self.ephemeral.as_ref().map(|_| (ephemeral_claim(pod, &self.name), true));
         self.persistent_volume_claim.as_ref().map(|one| (one.claim_name.clone(), false)).or_else(made)
     }
 }

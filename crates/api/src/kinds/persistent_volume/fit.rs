@@ -97,3 +97,102 @@ fn size(object: &Value, at: &str) -> Quantity {
 fn mode(object: &Value) -> &str {
     Some(text(object, "/spec/volumeMode")).filter(|mode| !mode.is_empty()).unwrap_or("Filesystem")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    struct Named(Value);
+
+    impl AsRef<Value> for Named {
+        fn as_ref(&self) -> &Value {
+            &self.0
+        }
+    }
+
+    /// A claim of one gibibyte of class `c` for one node, with this change.
+    fn claim(change: &Value) -> Value {
+        let spec = json!({
+            "storageClassName": "c", "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } },
+        });
+        changed(json!({ "metadata": { "name": "k", "namespace": "n", "uid": "u" }, "spec": spec }), change)
+    }
+
+    /// A volume that such a claim gets, with this change.
+    fn volume(name: &str, change: &Value) -> Named {
+        let spec = json!({
+            "storageClassName": "c", "accessModes": ["ReadWriteOnce"], "capacity": { "storage": "1Gi" },
+        });
+        let metadata = json!({ "name": name, "labels": { "disk": "fast" } });
+        Named(changed(json!({ "metadata": metadata, "spec": spec, "status": { "phase": "Available" } }), change))
+    }
+
+    fn changed(mut object: Value, change: &Value) -> Value {
+        crate::patch::merge(&mut object, change.to_string().as_bytes()).expect("a patch");
+        object
+    }
+
+    fn taken<'a>(claim: &Value, volumes: &'a [Named]) -> Option<&'a str> {
+        best(claim, volumes).expect("a selector").map(|volume| meta::name(&volume.0))
+    }
+
+    #[test]
+    fn a_volume_is_looked_at_whole() {
+        let spec = |spec: Value| json!({ "spec": spec });
+        let cases = [
+            (json!({}), json!({}), true),
+            (json!({}), spec(json!({ "capacity": { "storage": "1023Mi" } })), false),
+            (json!({}), spec(json!({ "accessModes": ["ReadWriteMany"] })), false),
+            (json!({}), spec(json!({ "accessModes": ["ReadWriteMany", "ReadWriteOnce"] })), true),
+            (json!({}), spec(json!({ "volumeMode": "Block" })), false),
+            (spec(json!({ "volumeMode": "Block" })), spec(json!({ "volumeMode": "Block" })), true),
+            (json!({}), spec(json!({ "storageClassName": "d" })), false),
+            (spec(json!({ "storageClassName": "" })), spec(json!({ "storageClassName": null })), true),
+            (json!({}), spec(json!({ "volumeAttributesClassName": "gold" })), false),
+            (spec(json!({ "volumeAttributesClassName": "gold" })), json!({}), false),
+            (
+                spec(json!({ "volumeAttributesClassName": "gold" })),
+                spec(json!({ "volumeAttributesClassName": "gold" })),
+                true,
+            ),
+            (spec(json!({ "selector": { "matchLabels": { "disk": "fast" } } })), json!({}), true),
+            (spec(json!({ "selector": { "matchLabels": { "disk": "slow" } } })), json!({}), false),
+            (json!({}), json!({ "status": { "phase": "Released" } }), false),
+            (json!({}), json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } }), false),
+            (json!({}), spec(json!({ "claimRef": { "namespace": "n", "name": "other" } })), false),
+            (json!({}), spec(json!({ "claimRef": { "namespace": "n", "name": "k", "uid": "before" } })), false),
+        ];
+        for (asked, offered, expect) in cases {
+            let volumes = [volume("v", &offered)];
+            assert_eq!(taken(&claim(&asked), &volumes).is_some(), expect, "{asked} of {offered}");
+        }
+    }
+
+    #[test]
+    fn what_was_chosen_counts_more_than_what_fits_best() {
+        let chosen = json!({
+            "spec": { "claimRef": { "namespace": "n", "name": "k" }, "storageClassName": "d", "capacity": { "storage": "9Gi" } },
+            "status": { "phase": "Pending" },
+        });
+        let larger = json!({ "spec": { "capacity": { "storage": "2Gi" } } });
+        let both = json!({ "spec": { "accessModes": ["ReadWriteOnce", "ReadOnlyMany"] } });
+        let plain = json!({});
+        let of = |names: &[&str]| {
+            let all = [("large", &larger), ("both", &both), ("small", &plain), ("chosen", &chosen)];
+            let volumes: Vec<Named> = all
+                .iter()
+                .filter(|(name, _)| names.contains(name))
+                .map(|(name, change)| volume(name, change))
+                .collect();
+            taken(&claim(&json!({})), &volumes).map(str::to_owned)
+        };
+        assert_eq!(of(&["large", "both", "small", "chosen"]).as_deref(), Some("chosen"));
+        assert_eq!(of(&["large", "both", "small"]).as_deref(), Some("small"));
+        assert_eq!(of(&["large", "both"]).as_deref(), Some("large"), "fewer modes count more than size");
+        let unreadable =
+            claim(&json!({ "spec": { "selector": { "matchExpressions": [{ "key": "a", "operator": "Near" }] } } }));
+        assert!(best(&unreadable, &[volume("v", &json!({}))]).is_err());
+    }
+}

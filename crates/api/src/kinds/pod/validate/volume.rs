@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     super::super::{
         persistent_volume_claim,
+        pod::ephemeral_claim,
         read::{items, text},
     },
     env::{FILE_FIELDS, field_ref, resource_ref},
@@ -88,7 +89,7 @@ pub(super) fn all<'a>(spec: &'a Value, pod: Option<&'a Value>, path: &Path<'_>, 
 /// A claim that is made for a volume of this pod is not for another one to use.
 fn claims_of_others(volume: &Value, all: &[Value], pod: Option<&Value>, path: &Path<'_>, errors: &mut Errors) {
     let (Some(pod), claim) = (pod.map(meta::name), text(volume, "/persistentVolumeClaim/claimName")) else { return };
-    let made = |other: &Value| other.get("ephemeral").is_some() && format!("{pod}-{}", text(other, "/name")) == claim;
+    let made = |other: &Value| other.get("ephemeral").is_some() && ephemeral_claim(pod, text(other, "/name")) == claim;
     if !pod.is_empty() && all.iter().any(made) {
         let why = "must not reference a PVC that gets created for an ephemeral volume";
         errors.invalid(&path.child("persistentVolumeClaim").child("claimName"), claim, why);
@@ -107,7 +108,7 @@ fn source(volume: &Value, pod: Option<&Value>, path: &Path<'_>, errors: &mut Err
         errors.invalid(&path.child("name"), name, why);
     }
     if volume.get("ephemeral").is_some() && !pod.is_empty() && !name.is_empty() {
-        let claim = format!("{pod}-{name}");
+        let claim = ephemeral_claim(pod, name);
         for message in crate::names::dns1123_subdomain(&claim) {
             errors.invalid(&path.child("name"), name, format!("PVC name {claim:?}: {message}"));
         }

@@ -1,9 +1,5 @@
 //! Claims, volumes and classes over memory, through the in-process client: what the cluster adds, what it refuses.
 
-#![allow(clippy::unwrap_used, reason = "a test's helpers may fail loudly")]
-
-use std::sync::Arc;
-
 use api::{
     kinds::{
         Kind, limit_range::LIMIT_RANGE, persistent_volume::PERSISTENT_VOLUME,
@@ -11,32 +7,13 @@ use api::{
     },
     meta,
 };
-use apiserver::{ApiServer, Client, Config, Secrets};
-use auth::User;
+use apiserver::Client;
 use futures::future::join_all;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Value, json};
-use store::{MemoryStorage, State};
+
+use crate::cluster::cluster;
 
 const CLAIM: &Kind = &PERSISTENT_VOLUME_CLAIM;
-
-async fn cluster() -> (ApiServer, Client) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let secrets = Secrets {
-        serving_chain: vec![certificate.der().clone()],
-        serving_key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        client_roots: vec![certificate.der().clone()],
-        serving_ca_pem: certificate.pem(),
-        token_key_pem: KeyPair::generate().unwrap().serialize_pem(),
-    };
-    let storage = Arc::new(MemoryStorage::new(State::default()));
-    let server = ApiServer::new(storage, Config::default(), &secrets).unwrap();
-    server.bootstrap(&certificate.pem()).await.unwrap();
-    let admin = server.client().of(User::new("admin", &["system:masters"]), "test");
-    (server, admin)
-}
 
 async fn class(admin: &Client, name: &str, default: bool, grows: bool) {
     let annotations = json!({ "storageclass.kubernetes.io/is-default-class": default.to_string() });

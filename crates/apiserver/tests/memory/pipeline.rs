@@ -1,44 +1,18 @@
 //! The pipeline over memory, through the in-process client: what is asked, and what comes of it.
 
-#![allow(clippy::unwrap_used, reason = "a test's helpers may fail loudly")]
-
-use std::sync::Arc;
-
 use api::kinds::{
     Kind, config_map::CONFIG_MAP, namespace::NAMESPACE, rbac, secret::SECRET, service_account::SERVICE_ACCOUNT,
 };
 use apiserver::{
-    ApiError, ApiServer, Client, Config, Secrets,
+    ApiError, Config,
     client::PatchType,
     verbs::watch::{Change, Feed},
 };
 use auth::User;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Value, json};
 use store::{MemoryStorage, State};
 
-/// A server with what bootstrap makes, and its administrator.
-async fn cluster() -> (ApiServer, Client) {
-    cluster_on(&MemoryStorage::new(State::default())).await
-}
-
-/// One of the servers of a store.
-async fn cluster_on(storage: &MemoryStorage) -> (ApiServer, Client) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let secrets = Secrets {
-        serving_chain: vec![certificate.der().clone()],
-        serving_key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        client_roots: vec![certificate.der().clone()],
-        serving_ca_pem: certificate.pem(),
-        token_key_pem: KeyPair::generate().unwrap().serialize_pem(),
-    };
-    let server = ApiServer::new(Arc::new(storage.clone()), Config::default(), &secrets).unwrap();
-    server.bootstrap(&certificate.pem()).await.unwrap();
-    let admin = server.client().of(User::new("admin", &["system:masters"]), "test");
-    (server, admin)
-}
+use crate::cluster::{cluster, cluster_on};
 
 fn config_map(name: &str, data: &Value) -> Value {
     json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "labels": { "app": name } }, "data": data })
@@ -135,7 +109,8 @@ async fn finalizers_put_off_the_end() {
 #[tokio::test]
 async fn a_page_can_be_had_from_any_server_while_the_window_reaches_back() {
     let storage = MemoryStorage::new(State::default());
-    let ((_one, admin), (_two, other)) = (cluster_on(&storage).await, cluster_on(&storage).await);
+    let ((_one, admin), (_two, other)) =
+        (cluster_on(&storage, Config::default()).await, cluster_on(&storage, Config::default()).await);
     for i in 0..5 {
         admin.create(&SECRET, "default", &json!({ "metadata": { "name": format!("s{i}") } })).await.unwrap();
     }

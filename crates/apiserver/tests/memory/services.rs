@@ -1,33 +1,17 @@
 //! Services over memory, through the in-process client: what addresses and ports they are given, keep and let go.
 
-#![allow(clippy::unwrap_used, reason = "a test's helpers may fail loudly")]
-
-use std::sync::Arc;
-
 use api::kinds::{ip_address::IP_ADDRESS, service::SERVICE, service_cidr::SERVICE_CIDR};
-use apiserver::{ApiError, ApiServer, Client, Config, Secrets, client::PatchType};
-use auth::User;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use apiserver::{ApiError, ApiServer, Client, Config, client::PatchType};
 use serde_json::{Value, json};
 use store::{MemoryStorage, State};
 
-async fn cluster(ranges: &[&str]) -> (ApiServer, Client) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let secrets = Secrets {
-        serving_chain: vec![certificate.der().clone()],
-        serving_key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        client_roots: vec![certificate.der().clone()],
-        serving_ca_pem: certificate.pem(),
-        token_key_pem: KeyPair::generate().unwrap().serialize_pem(),
-    };
+use crate::cluster::cluster_on;
+
+/// A cluster with these ranges of addresses, and three node ports.
+async fn ranges(ranges: &[&str]) -> (ApiServer, Client) {
     let ranges = ranges.iter().map(|range| (*range).to_owned()).collect();
     let config = Config { service_ranges: ranges, service_node_ports: "30000-30002".into(), ..Config::default() };
-    let server = ApiServer::new(Arc::new(MemoryStorage::new(State::default())), config, &secrets).unwrap();
-    server.bootstrap(&certificate.pem()).await.unwrap();
-    let admin = server.client().of(User::new("admin", &["system:masters"]), "test");
-    (server, admin)
+    cluster_on(&MemoryStorage::new(State::default()), config).await
 }
 
 async fn create(client: &Client, name: &str, spec: Value) -> Result<Value, ApiError> {
@@ -49,7 +33,7 @@ async fn addresses(client: &Client) -> Vec<String> {
 
 #[tokio::test]
 async fn an_address_is_one_services_until_it_goes() {
-    let (_server, admin) = cluster(&["10.0.0.0/29"]).await;
+    let (_server, admin) = ranges(&["10.0.0.0/29"]).await;
     let cidr = admin.get(&SERVICE_CIDR, "", "kubernetes").await.unwrap();
     assert_eq!(cidr["spec"]["cidrs"], json!(["10.0.0.0/29"]));
     assert_eq!(cidr["status"]["conditions"][0]["status"], "True");
@@ -90,7 +74,7 @@ async fn an_address_is_one_services_until_it_goes() {
 
 #[tokio::test]
 async fn node_ports_are_given_named_and_let_go() {
-    let (_server, admin) = cluster(&["10.0.0.0/24"]).await;
+    let (_server, admin) = ranges(&["10.0.0.0/24"]).await;
     let spec = |port: Value| json!({ "type": "NodePort", "ports": [port] });
     let named = create(&admin, "a", spec(json!({ "port": 80, "nodePort": 30001 }))).await.unwrap();
     assert_eq!(named["spec"]["ports"][0]["nodePort"], 30001);
@@ -121,7 +105,7 @@ async fn node_ports_are_given_named_and_let_go() {
 
 #[tokio::test]
 async fn dual_stack_follows_the_ranges() {
-    let (_server, admin) = cluster(&["10.0.0.0/24", "fd00::/112"]).await;
+    let (_server, admin) = ranges(&["10.0.0.0/24", "fd00::/112"]).await;
     let spec = json!({ "ports": [{ "port": 80 }], "ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv6"] });
     let made = create(&admin, "a", spec).await.unwrap();
     assert_eq!(made["spec"]["ipFamilies"], json!(["IPv6", "IPv4"]));
@@ -137,7 +121,7 @@ async fn dual_stack_follows_the_ranges() {
 
 #[tokio::test]
 async fn many_at_once_never_share_an_address() {
-    let (_server, admin) = cluster(&["10.0.0.0/27"]).await;
+    let (_server, admin) = ranges(&["10.0.0.0/27"]).await;
     let names: Vec<String> = (0..30).map(|n| format!("s{n}")).collect();
     let all = names.iter().map(|name| create(&admin, name, json!({ "ports": [{ "port": 80 }] })));
     let made = futures::future::join_all(all).await;

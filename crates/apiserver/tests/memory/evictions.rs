@@ -1,35 +1,12 @@
 //! Evictions over memory, through the in-process client: what budgets let go, and what they say otherwise.
 
-#![allow(clippy::unwrap_used, reason = "a test's helpers may fail loudly")]
-
-use std::sync::Arc;
-
 use api::kinds::{pod::POD, pod_disruption_budget::POD_DISRUPTION_BUDGET as BUDGET};
-use apiserver::{ApiError, ApiServer, Client, Config, Secrets, client::PatchType};
-use auth::User;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use apiserver::{ApiError, Client, client::PatchType};
 use serde_json::{Value, json};
-use store::{MemoryStorage, State};
+
+use crate::cluster::cluster;
 
 const VIOLATION: &str = "Cannot evict pod as it would violate the pod's disruption budget.";
-
-async fn cluster() -> (ApiServer, Client) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let secrets = Secrets {
-        serving_chain: vec![certificate.der().clone()],
-        serving_key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        client_roots: vec![certificate.der().clone()],
-        serving_ca_pem: certificate.pem(),
-        token_key_pem: KeyPair::generate().unwrap().serialize_pem(),
-    };
-    let storage = Arc::new(MemoryStorage::new(State::default()));
-    let server = ApiServer::new(storage, Config::default(), &secrets).unwrap();
-    server.bootstrap(&certificate.pem()).await.unwrap();
-    let admin = server.client().of(User::new("admin", &["system:masters"]), "test");
-    (server, admin)
-}
 
 /// A pod of `app: a` on a node, in a phase, ready or not.
 async fn pod(client: &Client, name: &str, phase: &str, ready: &str) {

@@ -1,8 +1,6 @@
 //! Pods over memory, through the in-process client: how they come, are bound, run by a node's kubelet, and end.
 
-#![allow(clippy::unwrap_used, reason = "a test's helpers may fail loudly")]
-
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use api::kinds::{
     config_map::CONFIG_MAP,
@@ -12,32 +10,14 @@ use api::kinds::{
     secret::SECRET,
     service_account::SERVICE_ACCOUNT,
 };
-use apiserver::{ApiError, ApiServer, Client, Config, Secrets, client::PatchType};
+use apiserver::{ApiError, Client, client::PatchType};
 use auth::User;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Value, json};
-use store::{MemoryStorage, State};
+
+use crate::cluster::cluster;
 
 /// Longest wait for the index of who may do what to follow.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-async fn cluster() -> (ApiServer, Client) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let secrets = Secrets {
-        serving_chain: vec![certificate.der().clone()],
-        serving_key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        client_roots: vec![certificate.der().clone()],
-        serving_ca_pem: certificate.pem(),
-        token_key_pem: KeyPair::generate().unwrap().serialize_pem(),
-    };
-    let storage = Arc::new(MemoryStorage::new(State::default()));
-    let server = ApiServer::new(storage, Config::default(), &secrets).unwrap();
-    server.bootstrap(&certificate.pem()).await.unwrap();
-    let admin = server.client().of(User::new("admin", &["system:masters"]), "test");
-    (server, admin)
-}
 
 fn pod(name: &str, spec: Value) -> Value {
     let mut pod =

@@ -1,33 +1,10 @@
 //! Workloads over memory, through the in-process client: generations, statuses, and their part `scale`.
 
-#![allow(clippy::unwrap_used, reason = "a test's helpers may fail loudly")]
-
-use std::sync::Arc;
-
 use api::kinds::{deployment::DEPLOYMENT, replica_set::REPLICA_SET};
-use apiserver::{ApiServer, Client, Config, Secrets, client::PatchType};
-use auth::User;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use apiserver::client::PatchType;
 use serde_json::{Value, json};
-use store::{MemoryStorage, State};
 
-async fn cluster() -> (ApiServer, Client) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let secrets = Secrets {
-        serving_chain: vec![certificate.der().clone()],
-        serving_key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        client_roots: vec![certificate.der().clone()],
-        serving_ca_pem: certificate.pem(),
-        token_key_pem: KeyPair::generate().unwrap().serialize_pem(),
-    };
-    let storage = Arc::new(MemoryStorage::new(State::default()));
-    let server = ApiServer::new(storage, Config::default(), &secrets).unwrap();
-    server.bootstrap(&certificate.pem()).await.unwrap();
-    let admin = server.client().of(User::new("admin", &["system:masters"]), "test");
-    (server, admin)
-}
+use crate::cluster::cluster;
 
 fn workload(replicas: i64) -> Value {
     let container = json!({ "name": "c", "image": "a:1" });
