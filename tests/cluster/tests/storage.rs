@@ -11,6 +11,8 @@ const CLAIMS: &str = include_str!("storage/claims.yaml");
 
 const POD: &str = include_str!("storage/pod.yaml");
 
+const SHARING: &str = include_str!("storage/shared.yaml");
+
 const DB: &str = include_str!("storage/db.yaml");
 
 /// How long what a deletion causes may take on a busy machine.
@@ -39,6 +41,13 @@ const USED: &[Row] = &[
     becomes("get pv disk -o jsonpath={.status.phase}", &["Released"]),
     becomes("get pv -o name", &["disk", "!pvc-"]),
     row("delete pv disk --timeout=60s", &["deleted"]),
+];
+
+const SHARED: &[Row] = &[
+    with("apply -f -", SHARING, &["deployment.apps/shared created", "persistentvolumeclaim/shared created"]),
+    row("rollout status deployment/shared --timeout=50s", &["successfully rolled out"]),
+    row("exec deployment/shared -- cat /data/file", &["here\nhere\nhere"]),
+    with("delete --timeout=50s -f -", SHARING, &["deleted"]),
 ];
 
 const KEPT: &[Row] = &[
@@ -111,6 +120,10 @@ fn claims_get_volumes_that_last_as_long_as_they_are_wanted() {
     });
     steps.step("a pod gets its volumes, keeps them while it is there, and leaves nothing", || {
         all(USED, &kubectl)?;
+        has_folders(&sandbox, 0)
+    });
+    steps.step("pods that share a new claim come to one node", || {
+        all(SHARED, &kubectl)?;
         has_folders(&sandbox, 0)
     });
     steps.step("a set's pod comes back to its data", || {
