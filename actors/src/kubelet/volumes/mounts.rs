@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::{ffi::OsStrExt, fs::MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -17,7 +17,7 @@ const ROUNDS_MAX: usize = 8;
 /// # Errors
 /// What the system says, but for a refusal.
 pub fn tmpfs(path: &Path, size_bytes_max: Option<i64>, mode: u32) -> io::Result<()> {
-    if points()?.iter().any(|point| point == path) {
+    if is_file_system(path)? {
         return Ok(());
     }
     let mut options = format!("mode={mode:o}");
@@ -31,6 +31,12 @@ pub fn tmpfs(path: &Path, size_bytes_max: Option<i64>, mode: u32) -> io::Result<
         }
         mounted => Ok(mounted?),
     }
+}
+
+/// Whether a folder is the root of a file system other than its parent's, as tmpfs always is.
+fn is_file_system(path: &Path) -> io::Result<bool> {
+    let device = |path: &Path| Ok::<_, io::Error>(fs::symlink_metadata(path)?.dev());
+    Ok(device(path)? != device(&path.join(".."))?)
 }
 
 /// Unmounts all below a folder, the folder itself included.
@@ -120,6 +126,10 @@ mod tests {
             let folder = dir.path().join("t");
             fs::create_dir(&folder).unwrap();
             tmpfs(&folder, Some(4096), 0o777).unwrap();
+            let mounts = || points().unwrap().into_iter().filter(|point| *point == folder).count();
+            let once = mounts();
+            tmpfs(&folder, Some(4096), 0o777).unwrap();
+            assert_eq!(mounts(), once, "what is there serves");
             unmount_below(dir.path()).unwrap();
             assert!(!points().unwrap().contains(&folder));
         }
