@@ -32,6 +32,7 @@ pub async fn run(machine: Arc<Machine>) {
         follow_pods(&machine),
         follow_runtime(&machine),
         follow_network(&machine),
+        follow_listing(&machine),
         resync(&machine),
         save(&machine)
     );
@@ -120,6 +121,16 @@ async fn follow_network(machine: &Machine) {
     let mut network = machine.network.subscribe();
     if network.wait_for(Option::is_some).await.is_ok() {
         wake_all(machine);
+    }
+}
+
+/// While the runtime does not answer nothing is planned, whoever asked it in vain.
+async fn follow_listing(machine: &Machine) {
+    let mut told = machine.listing.told();
+    while told.changed().await.is_ok() {
+        if told.borrow_and_update().is_none() {
+            wake_all(machine);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use runtime::{ContainerRuntime, PodRef, RuntimeError};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::debug;
 
 use super::{Uid, convert};
 
@@ -87,7 +88,7 @@ impl Listing {
             return Ok(BTreeSet::new());
         }
         let covers = self.wanted.load(Ordering::Acquire);
-        let listed = self.list().await;
+        let listed = self.list().await.inspect_err(|error| debug!(%error, "the runtime does not list"));
         // Without its causes, which say the same once more.
         let error = listed.as_ref().err().map(ToString::to_string);
         self.error.send_if_modified(|known| std::mem::replace(known, error.clone()) != error);

@@ -128,13 +128,21 @@ pub fn delete(shared: &Shared, _view: &View, request: &Request, old: &Value) -> 
 
 /// What a kubelet may not touch although RBAC lets nodes do it.
 fn node(shared: &Shared, request: &Request, new: Option<&Value>, old: Option<&Value>) -> Result<Vec<Guard>, ApiError> {
+    let write = write(request, new, old);
+    let checked = shared.rules.with_nodes(|index| restrict(&request.user, &write, index));
+    // A create has its name in the object only.
+    let name = Some(write.name).filter(|name| !name.is_empty()).or(new.map(meta::name)).unwrap_or_default();
+    checked.map(|()| Vec::new()).map_err(|why| ApiError::forbidden(request.target.kind, name, why))
+}
+
+fn write<'a>(request: &'a Request, new: Option<&'a Value>, old: Option<&'a Value>) -> Write<'a> {
     let target = &request.target;
     let operation = match (new, old) {
         (_, None) => Operation::Create,
         (Some(_), Some(_)) => Operation::Update,
         (None, Some(_)) => Operation::Delete,
     };
-    let write = Write {
+    Write {
         operation,
         group: target.kind.group,
         resource: target.kind.plural,
@@ -143,17 +151,15 @@ fn node(shared: &Shared, request: &Request, new: Option<&Value>, old: Option<&Va
         name: &target.name,
         new,
         old,
-    };
-    let checked = shared.rules.with_nodes(|index| restrict(&request.user, &write, index));
-    // A create has its name in the object only.
-    let name = Some(target.name.as_str()).filter(|name| !name.is_empty()).or(new.map(meta::name)).unwrap_or_default();
-    checked.map(|()| Vec::new()).map_err(|why| ApiError::forbidden(target.kind, name, why))
+    }
 }
 
 /// The check of a token request, which no object is written for.
 ///
 /// # Errors
 /// 403 where a kubelet asks for a token that none of its pods needs.
-pub(crate) fn token(shared: &Shared, request: &Request, asked: &Value) -> Result<(), ApiError> {
-    node(shared, request, Some(asked), None).map(|_| ())
+pub(crate) async fn token(shared: &Shared, request: &Request, asked: &Value) -> Result<(), ApiError> {
+    let (user, write) = (&request.user, write(request, Some(asked), None));
+    let told = authz::ask(shared, user, |rules| rules.with_nodes(|index| restrict(user, &write, index))).await;
+    told.map_err(|why| ApiError::forbidden(request.target.kind, &request.target.name, why))
 }

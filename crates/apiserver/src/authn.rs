@@ -13,6 +13,7 @@ use store::Freshness;
 use tracing::debug;
 
 use crate::{
+    authz,
     pipeline::User,
     serve::{Head, Session},
     shared::Shared,
@@ -41,7 +42,7 @@ pub(crate) async fn user(shared: &Shared, session: &Session, head: &Head) -> Res
         (None, None) if head.headers.contains_key(header::AUTHORIZATION) => return Err(ApiError::unauthorized()),
         (None, None) => Arc::new(User::anonymous()),
     };
-    impersonated(shared, user, head)
+    impersonated(shared, user, head).await
 }
 
 fn bearer(head: &Head) -> Option<&str> {
@@ -71,11 +72,11 @@ async fn of_token(shared: &Shared, token: &str) -> Result<User, ApiError> {
     Err(ApiError::unauthorized())
 }
 
-fn impersonated(shared: &Shared, user: Arc<User>, head: &Head) -> Result<Arc<User>, ApiError> {
+async fn impersonated(shared: &Shared, user: Arc<User>, head: &Head) -> Result<Arc<User>, ApiError> {
     let headers = head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let asked = Impersonation::from_headers(headers).map_err(|e| refusal(&e))?;
     let Some(asked) = asked else { return Ok(user) };
-    let decided = shared.rules.with(|_, authorizer| asked.decide(&user, authorizer));
+    let decided = authz::ask(shared, &user, |rules| rules.with(|_, all| asked.clone().decide(&user, all))).await;
     decided.map(Arc::new).map_err(|e| refusal(&e))
 }
 

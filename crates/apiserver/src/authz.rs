@@ -1,4 +1,7 @@
 //! May he? RBAC and the node authorizer, on an index that follows the store. Main type: [`Rules`].
+//!
+//! What this node has is asked first. A refusal gets a second chance on the newest state, so that whoever was told of a
+//! grant, or of a pod bound to his node, may use it at once.
 //! Spec: <https://kubernetes.io/docs/reference/access-authn-authz/authorization/>.
 
 use std::{sync::Arc, time::Duration};
@@ -9,12 +12,16 @@ use auth::{
     decision::{AlwaysAllowed, Masters},
     node::{NodeAuthorizer, NodeIndex, static_rules},
     rbac::{RbacIndex, Rule},
+    user::ANONYMOUS,
 };
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use parking_lot::RwLock;
 use serde_json::Value;
-use store::{Event, Freshness, Scope};
-use tokio::{sync::watch, time::Instant};
+use store::{Event, Freshness, ReadError, Scope};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tracing::warn;
 
 use crate::{
@@ -38,6 +45,9 @@ const VOLUMES: &str = "core/persistentvolumes/";
 /// Pause before the index is built anew after the store's watch ended.
 const RESTART: Duration = Duration::from_millis(200);
 
+/// Longest that a refusal waits for the newest state.
+const SECOND_CHANCE: Duration = Duration::from_secs(1);
+
 /// Who may do what, as of a moment ago.
 #[derive(Debug)]
 pub struct Rules {
@@ -45,6 +55,9 @@ pub struct Rules {
     nodes: RwLock<NodeIndex>,
     node_rules: Vec<Rule>,
     built: watch::Sender<bool>,
+    /// How often it was asked that the index hold all that this node's store holds, and up to which of these it does.
+    wanted: watch::Sender<u64>,
+    reached: watch::Sender<u64>,
 }
 
 impl Default for Rules {
@@ -54,6 +67,8 @@ impl Default for Rules {
             nodes: RwLock::default(),
             node_rules: static_rules(),
             built: watch::Sender::new(false),
+            wanted: watch::Sender::new(0),
+            reached: watch::Sender::new(0),
         }
     }
 }
@@ -87,6 +102,16 @@ impl Rules {
     /// Runs with what is known of which node uses what.
     pub fn with_nodes<T>(&self, run: impl FnOnce(&NodeIndex) -> T) -> T {
         run(&self.nodes.read())
+    }
+
+    /// Resolves once the index holds all that the store held at the call.
+    async fn caught_up(&self) {
+        let mut mine = 0;
+        self.wanted.send_modify(|wanted| {
+            *wanted += 1;
+            mine = *wanted;
+        });
+        _ = self.reached.subscribe().wait_for(|reached| *reached >= mine).await;
     }
 
     fn apply(&self, event: &Event) {
@@ -124,6 +149,8 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
 }
 
 async fn follow_once(shared: &Shared) -> Result<(), ApiError> {
+    let rules = &shared.rules;
+    let mut wanted = rules.wanted.subscribe();
     let view = shared.storage.read(Freshness::Any).await?;
     let watch = |prefix: &str| shared.storage.watch(Scope { prefix: prefix.into(), index: None }, view.revision());
     let mut events = stream::select_all([watch(PREFIX)?, watch(PODS)?, watch(VOLUMES)?]);
@@ -131,28 +158,68 @@ async fn follow_once(shared: &Shared) -> Result<(), ApiError> {
     view.range(PREFIX, None).for_each(|record| _ = index.put(&object::decode(record)));
     view.range(PODS, None).for_each(|record| nodes.put(&object::decode(record)));
     view.range(VOLUMES, None).for_each(|record| nodes.put_volume(&object::decode(record)));
-    *shared.rules.index.write() = index;
-    *shared.rules.nodes.write() = nodes;
-    shared.rules.built.send_replace(true);
-    while let Some(batch) = events.next().await {
-        batch?.iter().for_each(|event| shared.rules.apply(event));
+    *rules.index.write() = index;
+    *rules.nodes.write() = nodes;
+    rules.built.send_replace(true);
+    loop {
+        // Events are told before a state that holds them is: after those that wait, all that was there is known.
+        let asked = *wanted.borrow_and_update();
+        while let Some(batch) = events.next().now_or_never() {
+            let Some(batch) = batch else { return Ok(()) };
+            batch?.iter().for_each(|event| rules.apply(event));
+        }
+        rules.reached.send_if_modified(|reached| std::mem::replace(reached, asked) != asked);
+        tokio::select! {
+            batch = events.next() => match batch {
+                Some(batch) => batch?.iter().for_each(|event| rules.apply(event)),
+                None => return Ok(()),
+            },
+            _ = wanted.changed() => {}
+        }
     }
-    Ok(())
+}
+
+/// Waits until the index holds all that is acknowledged. Tells whether it does: not for strangers, who have been told of
+/// nothing, nor without a quorum.
+pub(crate) async fn catch_up(shared: &Shared, user: &User) -> bool {
+    let newest = async {
+        shared.storage.read(Freshness::Linearizable).await?;
+        shared.rules.caught_up().await;
+        Ok::<_, ReadError>(())
+    };
+    user.name != ANONYMOUS && matches!(timeout(SECOND_CHANCE, newest).await, Ok(Ok(())))
+}
+
+/// Asks whether a user may, and once more on the newest state where he may not.
+///
+/// # Errors
+/// The last refusal.
+pub(crate) async fn ask<T, E>(shared: &Shared, user: &User, may: impl Fn(&Rules) -> Result<T, E>) -> Result<T, E> {
+    match may(&shared.rules) {
+        Err(_) if catch_up(shared, user).await => may(&shared.rules),
+        told => told,
+    }
 }
 
 /// May this request go on?
 ///
 /// # Errors
 /// 403 where not.
-pub(crate) fn resource(shared: &Shared, request: &Request) -> Result<(), ApiError> {
-    self::target(shared, &request.user, request.verb, &request.target, &request.query)
+pub(crate) async fn resource(shared: &Shared, request: &Request) -> Result<(), ApiError> {
+    self::target(shared, &request.user, request.verb, &request.target, &request.query).await
 }
 
 /// May this user do this to that?
 ///
 /// # Errors
 /// 403 where not.
-pub(crate) fn target(shared: &Shared, user: &User, verb: Verb, target: &Target, query: &Query) -> Result<(), ApiError> {
+pub(crate) async fn target(
+    shared: &Shared,
+    user: &User,
+    verb: Verb,
+    target: &Target,
+    query: &Query,
+) -> Result<(), ApiError> {
     let field_selector = query.get("fieldSelector").unwrap_or_default();
     let mut asked = Attributes {
         version: target.kind.version,
@@ -171,23 +238,22 @@ pub(crate) fn target(shared: &Shared, user: &User, verb: Verb, target: &Target, 
     if asked.name.is_empty() {
         asked.name = asked.selected("metadata.name").unwrap_or_default();
     }
-    let answer = shared.rules.ask(&asked);
-    match answer.is_allowed() {
-        true => Ok(()),
-        false => Err(ApiError::forbidden(target.kind, &target.name, answer.message(&asked))),
-    }
+    let told = ask(shared, user, |rules| granted(rules.ask(&asked))).await;
+    told.map_err(|answer| ApiError::forbidden(target.kind, &target.name, answer.message(&asked)))
 }
 
 /// May this user touch this path?
 ///
 /// # Errors
 /// 403 where not.
-pub(crate) fn path(shared: &Shared, user: &User, verb: &str, path: &str) -> Result<(), ApiError> {
+pub(crate) async fn path(shared: &Shared, user: &User, verb: &str, path: &str) -> Result<(), ApiError> {
     let asked = Attributes::path(user, verb, path);
-    match shared.rules.ask(&asked).is_allowed() {
-        true => Ok(()),
-        false => Err(ApiError::forbidden_path(&user.name, verb, path)),
-    }
+    let told = ask(shared, user, |rules| granted(rules.ask(&asked))).await;
+    told.map_err(|_| ApiError::forbidden_path(&user.name, verb, path))
+}
+
+fn granted(answer: Answer) -> Result<(), Answer> {
+    if answer.is_allowed() { Ok(()) } else { Err(answer) }
 }
 
 /// Nobody grants what he does not hold: the check of a role or binding that is written.

@@ -19,9 +19,13 @@ use api::{
     meta,
 };
 use auth::{User, bootstrap::Change};
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::{client::Client, object, server::ApiServer, status::ApiError};
+
+/// Rank of roles and bindings in namespaces: the last, see [`rank`].
+const NAMESPACED: usize = 3;
 
 /// Namespaces that are there from the start.
 pub const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -33,11 +37,16 @@ impl ApiServer {
     /// The first refusal other than that it is there already.
     pub async fn bootstrap(&self, client_ca_pem: &str) -> Result<(), ApiError> {
         let client = self.client().of(User::new("system:apiserver", &["system:masters"]), "mesh");
+        let changes = missing_roles(&client).await?;
+        // Controllers act on namespaces and on roles that add up others: what lets them comes before.
+        for rank in 0..NAMESPACED {
+            carry_out_all(&client, &changes, rank).await?;
+        }
         for name in NAMESPACES {
             let namespace = json!({ "metadata": { "name": name } });
             ensure(&client, &NAMESPACE, "", name, namespace).await?;
         }
-        roles(&client).await?;
+        carry_out_all(&client, &changes, NAMESPACED).await?;
         for (name, value, description) in priority_class::SYSTEM {
             let class = json!({ "metadata": { "name": name }, "value": value, "description": description });
             ensure(&client, &PRIORITY_CLASS, "", name, class).await?;
@@ -85,8 +94,8 @@ async fn service_ranges(client: &Client, ranges: &[String]) -> Result<(), ApiErr
     }
 }
 
-/// Creates the default roles and bindings, and gives back what was taken from them.
-async fn roles(client: &Client) -> Result<(), ApiError> {
+/// What default roles and bindings are missing, or lack.
+async fn missing_roles(client: &Client) -> Result<Vec<Change>, ApiError> {
     let mut present = HashMap::new();
     for kind in [&rbac::CLUSTER_ROLE, &rbac::ROLE, &rbac::CLUSTER_ROLE_BINDING, &rbac::ROLE_BINDING] {
         for record in client.list(kind, "", &[]).await?.records {
@@ -96,16 +105,35 @@ async fn roles(client: &Client) -> Result<(), ApiError> {
         }
     }
     let find = |kind: &str, namespace: &str, name: &str| present.get(&(kind.into(), namespace.into(), name.into()));
-    for change in auth::bootstrap::missing(find) {
-        carry_out(client, change).await?;
-    }
-    Ok(())
+    Ok(auth::bootstrap::missing(find))
 }
 
-async fn carry_out(client: &Client, change: Change) -> Result<(), ApiError> {
-    let (Change::Create(object) | Change::Update(object) | Change::Replace(object)) = &change;
+fn object_of(change: &Change) -> &Value {
+    let (Change::Create(object) | Change::Update(object) | Change::Replace(object)) = change;
+    object
+}
+
+/// The how manieth of those that wait for each other: bindings, roles, roles that add up others, and what is in a namespace.
+fn rank(change: &Change) -> usize {
+    let object = object_of(change);
+    match (meta::namespace(object).is_empty(), object.get("roleRef"), object.get("aggregationRule")) {
+        (false, ..) => NAMESPACED,
+        (_, Some(_), _) => 0,
+        (_, _, None) => 1,
+        _ => 2,
+    }
+}
+
+async fn carry_out_all(client: &Client, changes: &[Change], wanted: usize) -> Result<(), ApiError> {
+    let ranked = changes.iter().filter(|change| rank(change) == wanted);
+    // At once, so that they share commits.
+    try_join_all(ranked.map(|change| carry_out(client, change))).await.map(drop)
+}
+
+async fn carry_out(client: &Client, change: &Change) -> Result<(), ApiError> {
+    let object = object_of(change);
     let (kind, namespace, name) = place(object)?;
-    let done = match &change {
+    let done = match change {
         Change::Create(object) => client.create(kind, &namespace, object).await,
         Change::Update(object) => client.update(kind, "", object).await,
         Change::Replace(object) => {

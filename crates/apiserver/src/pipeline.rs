@@ -137,7 +137,7 @@ pub async fn run(shared: &Arc<Shared>, request: Request) -> Result<Reply, ApiErr
     if !request.target.serves(request.verb) {
         return Err(ApiError::method_not_allowed());
     }
-    authz::resource(shared, &request)?;
+    authz::resource(shared, &request).await?;
     let old = deprecated(&request);
     verbs::answer(shared, request).await.map(|reply| reply.warn(old))
 }

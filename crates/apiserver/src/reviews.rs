@@ -9,7 +9,7 @@ use serde_json::Value;
 use store::Freshness;
 
 use crate::{
-    form,
+    authz, form,
     options::WriteOptions,
     pipeline::{Object, Reply, Request},
     shared::Shared,
@@ -33,13 +33,15 @@ async fn answered(shared: &Arc<Shared>, request: &Request, object: Value) -> Res
     match request.target.kind.kind {
         "SelfSubjectReview" => Ok(review::self_subject(object, user)),
         "TokenReview" => token(shared, request, object).await,
-        "SelfSubjectRulesReview" => rules(shared, object, user),
+        "SelfSubjectRulesReview" => rules(shared, object, user).await,
         "SelfSubjectAccessReview" => {
             valid(request, &object)?;
+            authz::catch_up(shared, user).await;
             Ok(shared.rules.with(|_, all| review::self_access(object, user, all)))
         }
         "SubjectAccessReview" | "LocalSubjectAccessReview" => {
             valid(request, &object)?;
+            authz::catch_up(shared, user).await;
             Ok(shared.rules.with(|_, all| review::subject_access(object, all)))
         }
         other => Err(ApiError::internal(format!("nobody answers a {other}"))),
@@ -52,10 +54,11 @@ fn valid(request: &Request, object: &Value) -> Result<(), ApiError> {
     form::refuse(request.target.kind, "", &errors)
 }
 
-fn rules(shared: &Shared, object: Value, user: &User) -> Result<Value, ApiError> {
+async fn rules(shared: &Shared, object: Value, user: &User) -> Result<Value, ApiError> {
     if text(&object, "/spec/namespace").is_empty() {
         return Err(ApiError::bad_request("no namespace on request"));
     }
+    authz::catch_up(shared, user).await;
     Ok(shared.rules.with(|index, _| review::self_rules(object, user, index)))
 }
 

@@ -121,7 +121,7 @@ async fn answer(shared: &Arc<Shared>, session: &Session, request: Request<Incomi
 async fn document(shared: &Arc<Shared>, session: &Session, head: &Head) -> Result<Response<ReplyBody>, ApiError> {
     let user = authn::user(shared, session, head).await?;
     let verb = head.method.as_str().to_ascii_lowercase();
-    authz::path(shared, &user, &verb, &head.path)?;
+    authz::path(shared, &user, &verb, &head.path).await?;
     documents::answer(shared, head).await
 }
 
@@ -137,8 +137,8 @@ async fn stream(
     let verb = verb.filter(|verb| target.serves(*verb)).ok_or_else(ApiError::method_not_allowed)?;
     match target.is_proxy() {
         // The query is the pod's.
-        true => authz::target(shared, &user, verb, &target, &Query::default())?,
-        false => authz::target(shared, &user, verb, &target, &head.query)?,
+        true => authz::target(shared, &user, verb, &target, &Query::default()).await?,
+        false => authz::target(shared, &user, verb, &target, &head.query).await?,
     }
     streams::answer(shared, Asked { user, verb, target, head, body, upgrade }).await
 }

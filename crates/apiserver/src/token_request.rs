@@ -30,7 +30,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Rep
     if !errors.is_empty() {
         return Err(ApiError::invalid("authentication.k8s.io", "TokenRequest", "", &errors));
     }
-    admit::token(shared, &request, &asked)?;
+    admit::token(shared, &request, &asked).await?;
     let mut spec = read_request(&asked, shared.tokens.audiences());
     spec.seconds = spec.seconds.min(i64::try_from(shared.config.max_token_seconds).unwrap_or(i64::MAX));
     let view = shared.storage.read(Freshness::Linearizable).await?;

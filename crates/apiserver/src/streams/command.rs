@@ -40,7 +40,7 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs or attaches.
 pub(super) async fn answer(shared: &Arc<Shared>, asked: Asked<'_>) -> Result<Response<ReplyBody>, ApiError> {
-    may_connect(shared, &asked)?;
+    may_connect(shared, &asked).await?;
     let runs = asked.target.sub.is_some_and(|sub| sub.name == "exec");
     let command = command(&asked.head.query, runs)?;
     let pod = place::pod(shared, &asked.target).await?;
@@ -81,9 +81,9 @@ pub(super) async fn answer(shared: &Arc<Shared>, asked: Asked<'_>) -> Result<Res
 }
 
 /// A client that connects must be allowed to create, whatever its method; a WebSocket's is always GET.
-pub(super) fn may_connect(shared: &Shared, asked: &Asked<'_>) -> Result<(), ApiError> {
+pub(super) async fn may_connect(shared: &Shared, asked: &Asked<'_>) -> Result<(), ApiError> {
     match upgrade::is_websocket(asked.head) && asked.verb != Verb::Create {
-        true => authz::target(shared, &asked.user, Verb::Create, &asked.target, &asked.head.query),
+        true => authz::target(shared, &asked.user, Verb::Create, &asked.target, &asked.head.query).await,
         false => Ok(()),
     }
 }

@@ -42,7 +42,7 @@ const READ_BYTES: usize = 32 << 10;
 
 /// Forwards until the client ends it.
 pub(super) async fn answer(shared: &Arc<Shared>, asked: Asked<'_>) -> Result<Response<ReplyBody>, ApiError> {
-    may_connect(shared, &asked)?;
+    may_connect(shared, &asked).await?;
     let pod = place::pod(shared, &asked.target).await?;
     let place = place::whole(&pod);
     has_node(&place)?;

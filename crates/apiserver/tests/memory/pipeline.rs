@@ -215,3 +215,25 @@ async fn every_writer_owns_what_it_wrote() {
     assert_eq!((entry["manager"].as_str(), entry["operation"].as_str()), (Some("test"), Some("Update")));
     assert_eq!(entry["fieldsV1"]["f:data"]["f:k"], json!({}));
 }
+
+#[tokio::test]
+async fn a_right_is_there_as_soon_as_it_is_granted_whichever_server_is_asked() {
+    let storage = MemoryStorage::new(State::default());
+    let (one, admin) = cluster_on(&storage, Config::default()).await;
+    let (two, _) = cluster_on(&storage, Config::default()).await;
+    let followers = [one, two.clone()].map(|server| tokio::spawn(async move { server.follow().await }));
+    for number in 0..50 {
+        let (name, user) = (format!("r{number}"), format!("u{number}"));
+        let asks = two.client().of(User::new(&user, &["system:authenticated"]), "test");
+        assert_eq!(asks.get(&CONFIG_MAP, "default", "none").await.unwrap_err().code(), 403);
+        let rule = json!({ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"] });
+        let role = json!({ "metadata": { "name": name }, "rules": [rule] });
+        admin.create(&rbac::ROLE, "default", &role).await.unwrap();
+        let of = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name });
+        let to = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user });
+        let binding = json!({ "metadata": { "name": name }, "roleRef": of, "subjects": [to] });
+        admin.create(&rbac::ROLE_BINDING, "default", &binding).await.unwrap();
+        assert_eq!(asks.get(&CONFIG_MAP, "default", "none").await.unwrap_err().code(), 404, "{user}");
+    }
+    followers.into_iter().for_each(|follower| follower.abort());
+}

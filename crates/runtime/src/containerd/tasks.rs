@@ -89,19 +89,15 @@ impl Containerd {
     pub(super) async fn kill(&self, id: &str, signal: i32, all: bool) -> Result<(), RuntimeError> {
         let signal = u32::try_from(signal).unwrap_or_default();
         let request = KillRequest { container_id: id.to_owned(), exec_id: String::new(), signal, all };
-        match self.tasks().kill(self.request(request)).await {
-            Err(status) if !is_gone(&status) => Err(self.refused("signal a container")(status)),
-            _ => Ok(()),
-        }
+        let told = self.tasks().kill(self.request(request)).await;
+        self.unless_gone(id, "signal a container", told).await
     }
 
     /// Returns when a container's process has ended.
     pub(super) async fn wait(&self, id: &str) -> Result<(), RuntimeError> {
         let request = WaitRequest { container_id: id.to_owned(), exec_id: String::new() };
-        match self.tasks().wait(self.request_that_waits(request)).await {
-            Err(status) if !is_gone(&status) => Err(self.refused("wait for a container")(status)),
-            _ => Ok(()),
-        }
+        let told = self.tasks().wait(self.request_that_waits(request)).await;
+        self.unless_gone(id, "wait for a container", told).await
     }
 
     /// What became of a container whose process has ended: kept with its record, and the process's remains removed.
@@ -125,12 +121,19 @@ impl Containerd {
         Ok(exit)
     }
 
-    /// Removes what is left of a process that has ended.
-    pub(super) async fn delete_task(&self, id: &str) -> Result<(), RuntimeError> {
-        match self.tasks().delete(self.request(DeleteTaskRequest { container_id: id.to_owned() })).await {
-            Err(status) if !is_gone(&status) => Err(self.refused("remove a task")(status)),
+    /// What a call about a task told, which is no failure where the task is gone: a shim that ends with its task says so
+    /// in several ways, a closed connection among them.
+    async fn unless_gone<T>(&self, id: &str, call: &'static str, told: Result<T, Status>) -> Result<(), RuntimeError> {
+        match told {
+            Err(status) if !is_gone(&status) && self.task(id).await?.is_some() => Err(self.refused(call)(status)),
             _ => Ok(()),
         }
+    }
+
+    /// Removes what is left of a process that has ended.
+    pub(super) async fn delete_task(&self, id: &str) -> Result<(), RuntimeError> {
+        let told = self.tasks().delete(self.request(DeleteTaskRequest { container_id: id.to_owned() })).await;
+        self.unless_gone(id, "remove a task", told).await
     }
 }
 
