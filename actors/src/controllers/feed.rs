@@ -83,6 +83,10 @@ impl Work for Feed {
 
 async fn feed(context: Arc<Context>, queues: Queues) {
     loop {
+        // What controllers decide is written through it.
+        if context.api.subscribe().wait_for(Option::is_some).await.is_err() {
+            return;
+        }
         let ended = tokio::select! {
             ended = round(&context, &queues) => ended,
             ended = facts::follow(&context, &queues) => ended,

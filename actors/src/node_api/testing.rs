@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use store::{MemoryStorage, State};
 
+use super::Api;
 use super::backend::Members;
 use super::server::Server;
-use super::Api;
 use crate::secrets::Secrets;
 
 /// A cluster of one store.
