@@ -90,7 +90,10 @@ async fn follow_runtime(machine: &Machine) {
             }
             (events, _) => {
                 if !std::mem::replace(&mut was_down, true) {
-                    let error = events.err().map(|error| told(&error)).or_else(|| machine.listing.error());
+                    let error = events
+                        .err()
+                        .map(|error| told(&error))
+                        .or_else(|| machine.listing.silence().map(|silence| silence.why));
                     warn!(error, "the container runtime does not answer");
                 }
             }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use ::kubelet::node::Facts;
+use ::kubelet::node::{Facts, Silence};
 use nix::sys::statvfs::statvfs;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn text(path: &str) -> String {
 }
 
 /// What the machine has, now. `disk` is the folder that pods write to.
-pub fn facts(disk: &Path, runtime_error: Option<String>, network_error: Option<String>) -> Facts {
+pub fn facts(disk: &Path, runtime_silence: Option<Silence>, network_error: Option<String>) -> Facts {
     let memory = text("/proc/meminfo");
     let (mut facts, cpus) = (Facts::default(), std::thread::available_parallelism().map_or(1, usize::from));
     facts.cpu_milli = i64::try_from(cpus).unwrap_or(1) * 1000;
@@ -34,7 +34,7 @@ pub fn facts(disk: &Path, runtime_error: Option<String>, network_error: Option<S
         facts.inodes = (disk.files() > 0).then(|| (disk.files_free(), disk.files()));
     }
     facts.pids = pids(&text("/proc/loadavg"), &text("/proc/sys/kernel/pid_max"));
-    (facts.runtime_error, facts.network_error) = (runtime_error, network_error);
+    (facts.runtime_silence, facts.network_error) = (runtime_silence, network_error);
     facts
 }
 

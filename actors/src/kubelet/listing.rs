@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::kubelet::Observed;
+use ::kubelet::node::Silence;
 use ::kubelet::observed::{Container, Image, Sandbox};
 use parking_lot::RwLock;
 use runtime::{ContainerRuntime, PodRef, RuntimeError};
@@ -36,7 +37,7 @@ pub struct Listed {
 pub struct Listing {
     runtime: Arc<dyn ContainerRuntime>,
     pods: RwLock<Option<Arc<BTreeMap<Uid, Listed>>>>,
-    error: watch::Sender<Option<String>>,
+    silence: watch::Sender<Option<Silence>>,
     images: RwLock<BTreeMap<String, (Image, Instant)>>,
     /// Listings asked for, and up to which of them one has begun after.
     wanted: AtomicU64,
@@ -45,7 +46,7 @@ pub struct Listing {
 
 impl std::fmt::Debug for Listing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listing").field("error", &*self.error.borrow()).finish_non_exhaustive()
+        f.debug_struct("Listing").field("silence", &*self.silence.borrow()).finish_non_exhaustive()
     }
 }
 
@@ -55,7 +56,7 @@ impl Listing {
         Self {
             runtime,
             pods: RwLock::default(),
-            error: watch::Sender::new(None),
+            silence: watch::Sender::new(None),
             images: RwLock::default(),
             wanted: AtomicU64::new(0),
             done: tokio::sync::Mutex::new(0),
@@ -64,17 +65,17 @@ impl Listing {
 
     /// Whether the runtime was ever heard, and answered last time.
     pub fn is_known(&self) -> bool {
-        self.pods.read().is_some() && self.error.borrow().is_none()
+        self.pods.read().is_some() && self.silence.borrow().is_none()
     }
 
-    /// Why the runtime did not answer, if so.
-    pub fn error(&self) -> Option<String> {
-        self.error.borrow().clone()
+    /// That the runtime does not answer, if so.
+    pub fn silence(&self) -> Option<Silence> {
+        self.silence.borrow().clone()
     }
 
     /// Changes when the runtime falls silent or answers again.
-    pub fn told(&self) -> watch::Receiver<Option<String>> {
-        self.error.subscribe()
+    pub fn told(&self) -> watch::Receiver<Option<Silence>> {
+        self.silence.subscribe()
     }
 
     /// Lists again, from a time after this call; calls that wait share one listing. Returns the pods that changed.
@@ -90,13 +91,22 @@ impl Listing {
         let covers = self.wanted.load(Ordering::Acquire);
         let listed = self.list().await.inspect_err(|error| debug!(%error, "the runtime does not list"));
         // Without its causes, which say the same once more.
-        let error = listed.as_ref().err().map(ToString::to_string);
-        self.error.send_if_modified(|known| std::mem::replace(known, error.clone()) != error);
+        self.hear(listed.as_ref().err().map(ToString::to_string));
         let listed = listed?;
         *done = covers;
         let before = self.pods.write().replace(Arc::new(listed.clone())).unwrap_or_default();
         let uids: BTreeSet<&Uid> = before.keys().chain(listed.keys()).collect();
         Ok(uids.into_iter().filter(|uid| before.get(*uid) != listed.get(*uid)).cloned().collect())
+    }
+
+    fn hear(&self, why: Option<String>) {
+        self.silence.send_if_modified(|known| {
+            let since = known.as_ref().map_or_else(clock::now, |silence| silence.since);
+            let heard = why.map(|why| Silence { why, since });
+            let news = *known != heard;
+            *known = heard;
+            news
+        });
     }
 
     async fn list(&self) -> Result<BTreeMap<Uid, Listed>, RuntimeError> {

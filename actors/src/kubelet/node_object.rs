@@ -136,7 +136,7 @@ impl NodeKeeper {
 
     async fn status(&self, registration: &Registration, node: &Value) -> (Value, Option<Timestamp>) {
         let machine = &self.machine;
-        let facts = host_facts::facts(&machine.places.pods, machine.listing.error(), self.network_error());
+        let facts = host_facts::facts(&machine.places.pods, machine.listing.silence(), self.network_error());
         let plan = node::plan(&facts, items(node, "/status/conditions"), clock::now());
         let runtime = match machine.runtime.version().await {
             Ok(version) => format!("{}://{}", version.name, version.version),

@@ -12,7 +12,7 @@ mod files;
 
 pub use admit::{REJECTED, admit, reason};
 pub use app_armor::confine;
-pub use conditions::{Facts, NodePlan, plan};
+pub use conditions::{Facts, NodePlan, Silence, plan};
 pub use files::{PodSource, StaticPodError, mirror, static_pod};
 
 /// Quantities by resource, as stored.

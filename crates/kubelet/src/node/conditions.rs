@@ -26,6 +26,9 @@ const PIDS_FREE_PERCENT: u64 = 5;
 /// Pressure is told for so long at least, so that pods are not sent to and fro; upstream's number.
 const PRESSURE_MIN: Duration = Duration::from_secs(300);
 
+/// How long a runtime that answered may be silent, as it is while it is replaced by a newer one; upstream's number.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
 /// Billionths in a unit.
 const NANO: i128 = 1_000_000_000;
 
@@ -50,10 +53,19 @@ pub struct Facts {
     pub inodes: Option<(u64, u64)>,
     /// Process ids in use and all, where known.
     pub pids: Option<(u64, u64)>,
-    /// Why the runtime does not work, if so.
-    pub runtime_error: Option<String>,
+    /// That the runtime does not answer, if so.
+    pub runtime_silence: Option<Silence>,
     /// Why the pods' network does not work, if so.
     pub network_error: Option<String>,
+}
+
+/// A runtime that does not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// What came of asking it.
+    pub why: String,
+    /// When it was first asked in vain.
+    pub since: Timestamp,
 }
 
 /// What the Node object is to say.
@@ -86,7 +98,9 @@ pub fn plan(facts: &Facts, old: &[Value], now: Timestamp) -> NodePlan {
         found.conditions.push(condition(stored, pressure.kind, holds, (reason, message), now));
     }
     let stored = old.iter().find(|one| one["type"] == "Ready");
-    let errors = errors(facts);
+    let patience = patience(facts, stored, now);
+    found.wake_at = [found.wake_at, patience].into_iter().flatten().min();
+    let errors = errors(facts, patience.is_some());
     let told = match errors.as_slice() {
         [] => ("KubeletReady", "kubelet is posting ready status".to_owned()),
         [one] => ("KubeletNotReady", one.clone()),
@@ -108,8 +122,16 @@ fn condition(stored: Option<&Value>, kind: &str, holds: bool, told: (&str, &str)
     })
 }
 
-fn errors(facts: &Facts) -> Vec<String> {
-    let runtime = facts.runtime_error.as_ref().map(|why| format!("container runtime is down: {why}"));
+/// Until when a ready node counts as ready although its runtime does not answer: what runs goes on meanwhile.
+fn patience(facts: &Facts, ready: Option<&Value>, now: Timestamp) -> Option<Timestamp> {
+    let was_ready = ready.is_some_and(|one| one["status"] == "True");
+    let until = facts.runtime_silence.as_ref().map(|silence| later(silence.since, SILENCE_MAX))?;
+    (was_ready && until > now).then_some(until)
+}
+
+fn errors(facts: &Facts, patient: bool) -> Vec<String> {
+    let silence = facts.runtime_silence.as_ref().filter(|_| !patient);
+    let runtime = silence.map(|silence| format!("container runtime is down: {}", silence.why));
     let network = facts.network_error.as_ref().map(|why| {
         format!("container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:{why}")
     });

@@ -175,9 +175,18 @@ fn conditions_follow_facts_and_keep_their_times() {
         "DiskPressure",
         &format!("False KubeletHasNoDiskPressure {start}"),
     );
-    let found =
-        check(|facts| facts.runtime_error = Some("x".into()), &[], "Ready", &format!("False KubeletNotReady {start}"));
+    let down = format!("False KubeletNotReady {start}");
+    let found = check(|facts| silent(facts, "2026-01-01T00:59:45Z"), &[], "Ready", &down);
     assert_eq!(found.conditions[3]["message"], "container runtime is down: x");
+    let ready = [json!({"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"})];
+    let found =
+        check(|facts| silent(facts, "2026-01-01T00:59:45Z"), &ready, "Ready", "True KubeletReady 2026-01-01T00:00:00Z");
+    assert_eq!(found.wake_at, Some("2026-01-01T01:00:15Z".parse().unwrap()));
+    check(|facts| silent(facts, "2026-01-01T00:59:30Z"), &ready, "Ready", &down);
+}
+
+fn silent(facts: &mut Facts, since: &str) {
+    facts.runtime_silence = Some(Silence { why: "x".into(), since: since.parse().unwrap() });
 }
 
 #[test]
