@@ -36,7 +36,7 @@ pub struct Renderer {
     pub format: Format,
     /// What rows of a Table carry beside their cells.
     pub include: table::Include,
-    /// Ages in Tables are told as of now.
+    /// Ages in Tables are told as of then: the time of the request, or of a watch's event.
     pub now: Timestamp,
 }
 

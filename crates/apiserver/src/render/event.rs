@@ -32,6 +32,7 @@ impl EventWriter {
     /// One chunk with all the changes.
     #[must_use]
     pub fn write(&mut self, changes: &[Change]) -> Bytes {
+        self.renderer.now = clock::now();
         match changes {
             [one] => self.one(one),
             many => many.iter().map(|c| self.one(c)).collect::<Vec<_>>().concat().into(),

@@ -20,10 +20,16 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) async fn open(connection: &mut Connection, parameters: &str) -> Self {
-        let response = connection.begin(ask(&format!("GET {MAPS}?watch=true&{parameters}"))).await.unwrap();
+        Self::open_as(connection, parameters, "application/json").await
+    }
+
+    async fn open_as(connection: &mut Connection, parameters: &str, accept: &str) -> Self {
+        let asked = ask(&format!("GET {MAPS}?watch=true&{parameters}")).with("accept", accept);
+        let response = connection.begin(asked).await.unwrap();
+        let media_type = accept.split(';').next().unwrap();
         assert_eq!(
             (response.status().as_u16(), &response.headers()["content-type"]),
-            (200, &"application/json".parse().unwrap())
+            (200, &media_type.parse().unwrap())
         );
         Self { body: response.into_body(), read: BytesMut::new() }
     }
@@ -74,6 +80,25 @@ async fn every_event_is_a_line_sent_at_once() {
         assert_eq!(lines.event().await, told("MODIFIED", &name));
         check(&mut admin, ask(&format!("DELETE {MAPS}/{name}")), 200, "").await;
         assert_eq!(lines.event().await, told("DELETED", &name));
+    }
+}
+
+#[tokio::test]
+async fn rows_tell_ages_as_of_their_event() {
+    let cluster = Cluster::new().await;
+    let (mut admin, mut watcher) = (cluster.admin(Protocol::H2).await, cluster.admin(Protocol::H2).await);
+    check(&mut admin, ask(&format!("POST {MAPS}")).json(&json!({ "metadata": { "name": "a" } })), 201, "").await;
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let only = "resourceVersion=0&fieldSelector=metadata.name%3Da";
+    let mut lines = Lines::open_as(&mut watcher, only, table).await;
+    lines.next().await.expect("it is there");
+    for hours in [3, 5] {
+        clock::set_offset_millis(hours * 3_600_000);
+        let patch = ask(&format!("PATCH {MAPS}/a")).with("content-type", "application/merge-patch+json");
+        check(&mut admin, patch.bytes(format!(r#"{{"data":{{"h":"{hours}"}}}}"#)), 200, "").await;
+        let event: Value = serde_json::from_slice(&lines.next().await.unwrap()).unwrap();
+        let age = event["object"]["rows"][0]["cells"][2].as_str().unwrap();
+        assert!(age.starts_with(&format!("{hours}h")), "{age}");
     }
 }
 
