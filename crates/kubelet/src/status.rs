@@ -91,8 +91,31 @@ fn parts(run: &Run<'_>, views: &[View<'_>], phase: Phase, status: &mut Map<Strin
             status.insert(field.into(), list.into());
         }
     }
+    if phase.is_terminal() && run.history.ending.is_some() {
+        fail_missing(run, status);
+    }
     let all = conditions::render(run, phase, status);
     status.insert("conditions".into(), all.into());
+}
+
+/// Containers that never ran count as lost once their pod was ended, but for those whose turn had not come.
+fn fail_missing(run: &Run<'_>, status: &mut Map<String, Value>) {
+    let list = |field: &str| status.get(field).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let has_run =
+        |one: &Value| one.pointer("/state/waiting").is_none() || one.pointer("/lastState/terminated").is_some();
+    let (inits, mains) = (list("initContainerStatuses"), list("containerStatuses"));
+    let begun = inits.iter().rposition(has_run).map_or(1, |last| last + 1);
+    let completed = inits.last().is_some_and(|last| {
+        ["/state", "/lastState"].iter().any(|at| last.pointer(&format!("{at}/terminated/exitCode")) == Some(&json!(0)))
+    });
+    let initialized = run.input.pod.spec.init_containers.is_empty() || completed || mains.iter().any(has_run);
+    let turns = [("initContainerStatuses", begun), ("containerStatuses", if initialized { mains.len() } else { 0 })];
+    for (field, count) in turns {
+        let list = status.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten();
+        for one in list.take(count).filter(|one| one.pointer("/state/terminated").is_none()) {
+            one["state"] = container::gone();
+        }
+    }
 }
 
 /// The lists of containers' statuses.

@@ -86,15 +86,20 @@ fn states(run: &Run<'_>, view: &View<'_>) -> (Value, Option<Value>) {
             }
         }
         (Now::Lost, _) => {
-            let gone = json!({"terminated": {
-                "exitCode": LOST, "reason": "ContainerStatusUnknown",
-                "message": "The container could not be located when the pod was terminated",
-            }});
+            let gone = gone();
             let again = run.history.ending.is_none() && view.restarts(run.input.pod, LOST);
             if again { (waiting(run, reason), Some(gone)) } else { (gone, None) }
         }
         _ => (waiting(run, reason), before),
     }
+}
+
+/// The end of one that is not there.
+pub(super) fn gone() -> Value {
+    json!({"terminated": {
+        "exitCode": LOST, "reason": "ContainerStatusUnknown",
+        "message": "The container could not be located when the pod was terminated",
+    }})
 }
 
 fn waiting(run: &Run<'_>, reason: Option<&(String, String)>) -> Value {

@@ -207,6 +207,31 @@ fn a_deleted_pod_leaves_nothing() {
     check(|name, _| if name == "a" { Act::Deaf } else { Act::Serve }, 0, 7, "Failed");
 }
 
+#[test]
+fn what_never_ran_is_lost_with_its_pod_unless_its_turn_had_not_come() {
+    let check = |inits: &[&str], broken: &'static str, expect: &[(&str, &str)]| {
+        let mut spec = spec(&[container("a")]);
+        spec["initContainers"] = inits.iter().map(|name| container(name)).collect();
+        let mut world = World::new(spec, |name, _| if name == "a" { Act::Serve } else { Act::End(1, 0) });
+        world.broken.insert(broken);
+        world.run_to(3);
+        world.delete(1);
+        world.run_to(100);
+        let status = world.history.last_status.clone().unwrap();
+        let all = ["initContainerStatuses", "containerStatuses"].iter().flat_map(|list| status[list].as_array());
+        let reason = |one: &Value| {
+            let state = one["state"].as_object().unwrap().iter().next().unwrap();
+            (one["name"].as_str().unwrap().to_owned(), state.1["reason"].as_str().unwrap_or(state.0).to_owned())
+        };
+        let told: Vec<(String, String)> = all.flatten().map(reason).collect();
+        let told: Vec<(&str, &str)> = told.iter().map(|(name, word)| (name.as_str(), word.as_str())).collect();
+        assert_eq!((&status["phase"], told.as_slice()), (&json!("Failed"), expect));
+    };
+    const LOST: &str = "ContainerStatusUnknown";
+    check(&[], "PullImage", &[("a", LOST)]);
+    check(&["i", "j"], "PullImage", &[("i", LOST), ("j", "PodInitializing"), ("a", "PodInitializing")]);
+}
+
 /// A pod with most of what a pod can have; what became of it after a minute, and after its deletion.
 fn whole_life(dies_after: Option<usize>, seed: Option<u64>) -> (Vec<String>, usize) {
     let mut spec = spec(&[container("a"), container("b")]);
