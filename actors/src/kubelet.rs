@@ -95,8 +95,7 @@ impl Kubelet {
     }
 
     async fn plan(&self, keeper: &Arc<Keeper>, object: &Arc<Value>) -> Result<Plan, Error> {
-        let pod = Pod::read(object)?;
-        keeper.see(object);
+        let pod = keeper.read(object)?;
         let references = self.machine.references.of(&pod);
         let observed = self.observe(keeper, Some((&pod, &references))).await;
         let facts = self.machine.facts();

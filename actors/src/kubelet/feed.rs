@@ -1,6 +1,6 @@
 //! Wakes pods when something about them changes: the API's object, what runs, or nothing for a while. Main function: [`run`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::Uid;
 use super::machine::Machine;
 use super::network::told;
+use crate::node_api::Key;
 
 /// Everything is listed and every pod is woken so often although nothing was heard: repairs whatever was lost.
 const RESYNC: Duration = Duration::from_secs(60);
@@ -40,18 +41,22 @@ pub async fn run(machine: Arc<Machine>) {
 
 async fn follow_pods(machine: &Machine) {
     let mut changes = machine.pods.changes();
-    let mut known: BTreeSet<Uid> = machine.last_known.uids().into_iter().collect();
+    // Whose the names were: a pod that went is woken, and so is one that has its name now.
+    let mut known: BTreeMap<Key, Uid> = BTreeMap::new();
     let synced = async {
         machine.pods.wait_synced().await;
         wake_all(machine);
     };
     let follow = async {
         loop {
-            changes.next().await;
-            let present: BTreeSet<Uid> = machine.pods.list().iter().map(|pod| meta::uid(pod).to_owned()).collect();
-            // One that changed is among those present; one that went is not, and one of its name may be.
-            present.union(&known).for_each(|uid| machine.wake(uid));
-            known = present;
+            for key in changes.next().await {
+                let uid = machine.pods.get(&key.0, &key.1).map(|pod| meta::uid(&pod).to_owned());
+                let before = match &uid {
+                    Some(uid) => known.insert(key, uid.clone()),
+                    None => known.remove(&key),
+                };
+                [before, uid].iter().flatten().for_each(|uid| machine.wake(uid));
+            }
         }
     };
     tokio::join!(synced, follow);

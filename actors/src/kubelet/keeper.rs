@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::kubelet::model::Pod;
 use ::kubelet::observed::{Network, Token, Volumes};
 use ::kubelet::{History, LaneKey, Observed, StepResult};
 use api::kinds::pod::POD;
@@ -46,6 +47,8 @@ pub(super) struct Inner {
     pub(super) network: Option<Network>,
     pub(super) volumes: Volumes,
     pub(super) tokens: BTreeMap<String, Token>,
+    /// What was read last, and of what: plans are made far more often than the object changes.
+    read: Option<(Arc<Value>, Arc<Pod>)>,
     /// The pod as the newest status write left it, which the mirror may not have yet.
     written: Option<Arc<Value>>,
     writing: bool,
@@ -75,8 +78,24 @@ impl Keeper {
         Self { uid: uid.to_owned(), inner: Mutex::new(inner) }
     }
 
+    /// The pod that an object describes; notes whose it is.
+    ///
+    /// # Errors
+    /// Where it describes none.
+    pub fn read(&self, object: &Arc<Value>) -> Result<Arc<Pod>, serde_json::Error> {
+        if let Some((of, pod)) = &self.inner.lock().read
+            && Arc::ptr_eq(of, object)
+        {
+            return Ok(pod.clone());
+        }
+        let pod = Arc::new(Pod::read(object)?);
+        self.see(object);
+        self.inner.lock().read = Some((object.clone(), pod.clone()));
+        Ok(pod)
+    }
+
     /// Notes whose it is.
-    pub fn see(&self, object: &Value) {
+    fn see(&self, object: &Value) {
         let name = |text: &str| text.to_owned();
         let pod =
             PodRef { uid: self.uid.clone(), namespace: name(meta::namespace(object)), name: name(meta::name(object)) };

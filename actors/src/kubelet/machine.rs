@@ -106,7 +106,7 @@ impl Machine {
         if self.ending.load(Ordering::Relaxed) {
             return None;
         }
-        let found = self.pods.list().into_iter().find(|pod| meta::uid(pod) == uid);
+        let found = self.pods.find(|pod| meta::uid(pod) == uid);
         found.or_else(|| if self.pods.synced() { None } else { self.last_known.get(uid) })
     }
 

@@ -116,6 +116,11 @@ impl Mirror {
         self.shared.objects.read().get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
+    /// The first object that is so, as last seen.
+    pub fn find(&self, is: impl Fn(&Value) -> bool) -> Option<Arc<Value>> {
+        self.shared.objects.read().values().find(|object| is(object)).cloned()
+    }
+
     /// All objects, as last seen.
     pub fn list(&self) -> Vec<Arc<Value>> {
         self.shared.objects.read().values().cloned().collect()
