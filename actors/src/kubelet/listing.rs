@@ -89,12 +89,15 @@ impl Listing {
             return Ok(BTreeSet::new());
         }
         let covers = self.wanted.load(Ordering::Acquire);
-        let listed = self.list().await.inspect_err(|error| debug!(%error, "the runtime does not list"));
-        // Without its causes, which say the same once more.
-        self.hear(listed.as_ref().err().map(ToString::to_string));
-        let listed = listed?;
+        let listed = self.list().await.inspect_err(|error| {
+            debug!(%error, "the runtime does not list");
+            // Without its causes, which say the same once more.
+            self.hear(Some(error.to_string()));
+        })?;
         *done = covers;
         let before = self.pods.write().replace(Arc::new(listed.clone())).unwrap_or_default();
+        // Whoever is woken by this looks at what was listed.
+        self.hear(None);
         let uids: BTreeSet<&Uid> = before.keys().chain(listed.keys()).collect();
         Ok(uids.into_iter().filter(|uid| before.get(*uid) != listed.get(*uid)).cloned().collect())
     }

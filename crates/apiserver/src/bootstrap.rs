@@ -113,7 +113,7 @@ fn object_of(change: &Change) -> &Value {
     object
 }
 
-/// The how manieth of those that wait for each other: bindings, roles, roles that add up others, and what is in a namespace.
+/// Place in their order: bindings, roles, roles that add up others, then what is in a namespace.
 fn rank(change: &Change) -> usize {
     let object = object_of(change);
     match (meta::namespace(object).is_empty(), object.get("roleRef"), object.get("aggregationRule")) {
