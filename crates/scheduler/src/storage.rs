@@ -144,9 +144,11 @@ impl Storage {
     pub fn forget(&mut self, choice: &Choice) {
         let Some(known) = self.promises.get_mut(choice.claim()) else { return };
         known.pods -= 1;
-        if known.pods == 0 {
-            self.promises.remove(choice.claim());
-            self.promised.retain(|_, claim| claim != choice.claim());
+        if known.pods > 0 {
+            return;
+        }
+        if let Some(Promise { choice: Choice::Bind { volume, .. }, .. }) = self.promises.remove(choice.claim()) {
+            self.promised.remove(&volume);
         }
     }
 
@@ -162,13 +164,18 @@ impl Storage {
         self.classes.get(class(claim)?).filter(|class| class.waits && waits)
     }
 
-    /// The volumes that a claim might get: the one that is promised to it, else those that are to nobody.
-    fn candidates(&self, key: &str, claim: &Value) -> Vec<&Volume> {
-        if let Some(Choice::Bind { volume, .. }) = self.promises.get(key).map(|known| &known.choice) {
-            return self.volumes.get(volume).into_iter().collect();
+    /// The volume that is promised to a claim.
+    fn promised_to(&self, key: &str) -> Option<&Volume> {
+        match &self.promises.get(key)?.choice {
+            Choice::Bind { volume, .. } => self.volumes.get(volume),
+            Choice::Provision { .. } => None,
         }
+    }
+
+    /// The volumes that a claim might get: those that are promised to nobody.
+    fn candidates<'a>(&'a self, claim: &Value) -> impl Iterator<Item = &'a Volume> {
         let names = self.free.get(class(claim).unwrap_or_default()).into_iter().flatten();
-        names.filter(|name| !self.promised.contains_key(*name)).map(|name| &self.volumes[name]).collect()
+        names.filter(|name| !self.promised.contains_key(*name)).map(|name| &self.volumes[name])
     }
 }
 

@@ -32,7 +32,6 @@ impl EventWriter {
     /// One chunk with all the changes.
     #[must_use]
     pub fn write(&mut self, changes: &[Change]) -> Bytes {
-        self.renderer.now = clock::now();
         match changes {
             [one] => self.one(one),
             many => many.iter().map(|c| self.one(c)).collect::<Vec<_>>().concat().into(),
@@ -58,8 +57,9 @@ impl EventWriter {
     }
 
     fn event(&mut self, kind: &'static str, record: &std::sync::Arc<Record>, revision: Revision) -> Bytes {
-        let renderer = &self.renderer;
-        if renderer.format.shape == Shape::Table {
+        if self.renderer.format.shape == Shape::Table {
+            self.renderer.now = clock::now();
+            let renderer = &self.renderer;
             let mut value = object::decode_at(record, revision);
             renderer.kind.from_storage(&mut value);
             let mut table = table::of_one(renderer, &value);
@@ -68,6 +68,7 @@ impl EventWriter {
             }
             return line(kind, &table);
         }
+        let renderer = &self.renderer;
         renderer.cache.get(renderer.key(record, revision, Form::Event(kind)), || {
             if renderer.format.encoding == Encoding::Protobuf {
                 return renderer.frame(kind, record, revision);

@@ -158,6 +158,14 @@ fn pods_that_share_a_claim_share_what_is_chosen() {
     snapshot.storage.forget(&chosen);
     assert_ne!(told(&snapshot), "b: volume w");
     snapshot.storage.set_claim("n/c", Some(claim("make", "1Gi", &json!({}))));
+    for node in ["a", "b"] {
+        let make = json!({ "spec": { "storageClassName": "make" } });
+        snapshot.storage.set_volume("w", Some(volume("w", "1Gi", node, &make)));
+        snapshot.storage.promise(&chosen, node);
+        assert_eq!(told(&snapshot), format!("{node}: volume w"), "no second one is made");
+        snapshot.storage.forget(&chosen);
+    }
+    snapshot.storage.set_volume("w", None);
     let made = Choice::Provision { claim: "n/c".into() };
     for node in ["a", "b"] {
         snapshot.storage.promise(&made, node);

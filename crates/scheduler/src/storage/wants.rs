@@ -39,6 +39,8 @@ struct Waiting<'a> {
     claim: &'a Value,
     class: &'a Class,
     candidates: Vec<&'a Volume>,
+    /// Another pod waits for the only one of these: no volume is made besides.
+    is_promised: bool,
     /// Where its volume is being made.
     node: Option<&'a str>,
 }
@@ -84,9 +86,10 @@ impl<'a> Wants<'a> {
 
 impl<'a> Waiting<'a> {
     fn of(storage: &'a Storage, key: String, claim: &'a Value, class: &'a Class) -> Self {
-        let candidates = storage.candidates(&key, claim);
+        let promised = storage.promised_to(&key);
+        let candidates = promised.map_or_else(|| storage.candidates(claim).collect(), |volume| vec![volume]);
         let node = storage.node_of(&key, claim);
-        Self { key, claim, class, candidates, node }
+        Self { key, claim, class, candidates, is_promised: promised.is_some(), node }
     }
 
     fn on(&self, node: &Node, taken: &mut BTreeSet<&'a str>) -> Option<Choice> {
@@ -100,7 +103,7 @@ impl<'a> Waiting<'a> {
                 taken.insert(volume.name());
                 Some(Choice::Bind { claim: self.key.clone(), volume: volume.name().to_owned() })
             }
-            None => self.class.provisions_for(node).then(provision),
+            None => (!self.is_promised && self.class.provisions_for(node)).then(provision),
         }
     }
 }
